@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: MIT
+// platform - the seam to everything outside: kernel, liburing, libc's threads and allocator.
+//
+// base/platform_linux.c fulfils it and is the only file that makes a system call or includes
+// liburing.h; tests/model/platform_sim.c fulfils it with virtual workers, a virtual clock and a
+// virtual kernel. All names begin with os_. Where a call can fail it returns -errno, never -1,
+// and errno is dead after it.
+#pragma once
+
+#include <poll.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#include "base/atomic.h"
+
+// ---- Time and chance ---------------------------------------------------------------------
+
+int64_t os_now(void);        // CLOCK_MONOTONIC, ns
+uint64_t os_random(void);    // a seed; weak where the kernel has none, never fails
+void os_pause(void);         // a spin loop's breath
+void os_sleep_until(int64_t when);
+
+// ---- Threads -----------------------------------------------------------------------------
+
+// Sleeps while *word == expected, until woken or the deadline (CLOCK_NEVER: no deadline).
+// 0: woken, changed or spurious - look again | -ETIMEDOUT
+int os_futex_wait(atomic_u32 *word, uint32_t expected, int64_t deadline);
+void os_futex_wake(atomic_u32 *word, int n);
+
+struct os_thread {
+    uintptr_t handle;
+};
+
+// Starts fn(arg) on a thread of its own, all signals blocked but the synchronous ones and
+// SIGPROF, named 'name' (15 characters). 0 | -EAGAIN | -ENOMEM
+int os_thread_start(struct os_thread *ret_thread, void (*fn)(void *), void *arg,
+                    const char *name);
+void os_thread_join(struct os_thread thread);
+
+// This thread's own slot: the M it is, or NULL. One noinline load: never cached by a compiler
+// over a switch (decision 15). The setter is for the thread itself.
+void *os_self(void);
+void os_self_set(void *self);
+// A bit per lock rank that this thread holds; debug builds only (base/lock.h).
+uint64_t *os_lock_ranks(void);
+// Where this thread's errno lives. Same rule: fetch it again after every switch, or keep it in
+// the M.
+int *os_errno(void);
+
+// min(affinity mask, cgroup v1 or v2 CPU quota over all ancestors, rounded up); at least 1.
+unsigned os_cpu_count(void);
+
+// ---- Memory ------------------------------------------------------------------------------
+
+void *os_alloc(size_t bytes, size_t align); // zero-filled; NULL: out of memory
+void os_free(void *p);
+
+size_t os_page_bytes(void);
+// Private, anonymous, NORESERVE, no huge pages, page-aligned, zero-filled. NULL: -ENOMEM
+void *os_map(size_t bytes);
+void os_unmap(void *p, size_t bytes);
+// Gives the pages back; they read as zero afterwards.
+void os_discard(void *p, size_t bytes);
+// Makes 'n' guards of 'bytes' each, 'stride' apart from 'first', that take no mapping
+// (MADV_GUARD_INSTALL, in batches). 0 | -EINVAL (the kernel has none, or only pretends to:
+// the first guard is believed when the kernel itself fails to read it) | -ENOMEM
+int os_guard_light(void *first, size_t bytes, size_t stride, unsigned n);
+// One guard by PROT_NONE; takes two mappings. 0 | -ENOMEM
+int os_guard_protect(void *p, size_t bytes);
+// vm.max_map_count, or 65530 where it cannot be read.
+unsigned os_map_limit(void);
+
+// ---- Descriptors: direct calls -------------------------------------------------------------
+// Each is the system call of that name, retried on EINTR, with -errno as the error. Those made
+// here are close-on-exec. Sockets are sent to with MSG_NOSIGNAL always.
+
+int os_eventfd(void); // non-blocking
+ssize_t os_read(int fd, void *buf, size_t n);
+ssize_t os_write(int fd, const void *buf, size_t n);
+ssize_t os_readv(int fd, const struct iovec *iov, int n);
+ssize_t os_writev(int fd, const struct iovec *iov, int n);
+// With RWF_NOWAIT: -EAGAIN where it would block, -EOPNOTSUPP where it cannot know.
+ssize_t os_readv_nowait(int fd, const struct iovec *iov, int n);
+ssize_t os_writev_nowait(int fd, const struct iovec *iov, int n);
+ssize_t os_recvmsg(int fd, struct msghdr *msg, int flags);
+ssize_t os_sendmsg(int fd, const struct msghdr *msg, int flags);
+ssize_t os_recv(int fd, void *buf, size_t n, int flags);
+ssize_t os_send(int fd, const void *buf, size_t n, int flags);
+int os_socket(int domain, int type, int protocol);
+int os_bind(int fd, const struct sockaddr *addr, socklen_t len);
+int os_listen(int fd, int backlog);
+int os_accept(int fd, struct sockaddr *addr, socklen_t *len, int flags);
+int os_connect(int fd, const struct sockaddr *addr, socklen_t len);
+int os_getsockopt(int fd, int level, int name, void *value, socklen_t *len);
+int os_setsockopt(int fd, int level, int name, const void *value, socklen_t len);
+int os_getsockname(int fd, struct sockaddr *addr, socklen_t *len);
+int os_shutdown(int fd, int how);
+int os_close(int fd); // never retried: the descriptor is gone whatever it says
+int os_fcntl_getfl(int fd);
+int os_fcntl_setfl(int fd, int flags);
+// poll(2) on n descriptors until the deadline. Count ready | 0: deadline or a signal
+int os_poll(struct pollfd *fds, unsigned n, int64_t deadline);
+// S_IFMT bits of what fd is | -EBADF
+int os_fd_kind(int fd);
+int os_unlink(const char *path);
+
+// ---- epoll -------------------------------------------------------------------------------
+
+struct epoll_event;
+int os_epoll_open(void);
+int os_epoll_ctl(int epfd, int op, int fd, struct epoll_event *event);
+int os_epoll_wait(int epfd, struct epoll_event *events, int n, int64_t deadline);
+
+// ---- io_uring ----------------------------------------------------------------------------
+// The kernel's own structs; netpoll/uring.c fills and reads them. One thread owns the
+// submission side, and the completion side too unless it lent that out under a lock.
+
+struct io_uring_sqe;
+struct io_uring_cqe;
+struct os_ring; // one ring; made by os_ring_open
+
+struct os_ring_info {
+    unsigned features; // IORING_FEAT_*
+    unsigned sq_entries, cq_entries;
+};
+
+// Sets one ring up with exactly these IORING_SETUP_* flags, MADV_DONTFORK, close-on-exec.
+// 0 | -ENOSYS | -EPERM | -EINVAL (unknown flag) | -ENOMEM | -EMFILE | -ENFILE
+int os_ring_open(unsigned entries, unsigned cq_entries, unsigned flags,
+                 struct os_ring **ret_ring, struct os_ring_info *ret_info);
+void os_ring_close(struct os_ring *ring);
+// True where the kernel knows this IORING_OP_*.
+bool os_ring_knows(struct os_ring *ring, unsigned op);
+// The next free entry, zero-filled, or NULL: the queue is full, submit first.
+struct io_uring_sqe *os_ring_sqe(struct os_ring *ring);
+// Entries got and not yet submitted.
+unsigned os_ring_unsubmitted(struct os_ring *ring);
+// Publishes and submits what was got; runs completion work; with 'wait' sleeps until at least
+// one completion or the deadline. >= 0: number submitted | -ETIME | -EINTR | -EBUSY | -EAGAIN
+// and whatever else io_uring_enter says: the caller decides.
+int os_ring_enter(struct os_ring *ring, bool wait, int64_t deadline);
+// True when the kernel has completion work or overflowed completions that only an enter brings.
+bool os_ring_needs_enter(struct os_ring *ring);
+// The oldest completion not yet consumed, or NULL. No system call.
+struct io_uring_cqe *os_ring_cqe(struct os_ring *ring);
+void os_ring_cqe_done(struct os_ring *ring);
+int os_ring_register(struct os_ring *ring, unsigned opcode, void *arg, unsigned n);

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: MIT
+// netpoll - operation records in, finished operation records out. Knows no coroutine.
+//
+//       submit             flush or poll                 poll
+//   op ---------> queued ---------------> in flight ---------------> in the returned list
+//                    '---- cancel(key) only asks ----'    exactly once, whatever happened
+//
+// One poller per M, owned by that M's thread: it alone submits, flushes and polls. Any thread may
+// cancel and break. Behind it stands one of two backends with the same promises (backend.h):
+// a ring (uring.c) or epoll (epoll.c).
+//
+// N1  Every submitted op comes back from poller_poll exactly once; until then its buffer, its
+//     addresses and the record itself belong to the poller.
+// N2  A cancel only asks. If the operation finished first, its result stands (what happened
+//     wins); else its result is the 'why' of the cancel that reached it first.
+// N3  A key names one submission of one op: it is unique while any cancel for it may be queued
+//     (slot index and 32-bit generation). A stale key does nothing.
+// N4  A break that comes before the sleep is kept: no wake is lost (sched's decision 10 builds
+//     on it). Breaks coalesce.
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include "base/list.h"
+
+enum op_code {
+    OP_NOP,
+    OP_READ,    // buf, len              also writes to and reads from what is not a socket
+    OP_WRITE,   // buf, len
+    OP_READV,   // iov, len = count
+    OP_WRITEV,  // iov, len = count
+    OP_RECV,    // buf, len, flags
+    OP_SEND,    // buf, len, flags       MSG_NOSIGNAL is added
+    OP_RECVMSG, // msg, flags
+    OP_SENDMSG, // msg, flags
+    OP_ACCEPT,  // addr, addr_len, flags
+    OP_CONNECT, // addr, len = its length
+    OP_POLL,    // flags = events        result: revents
+    OP_COUNT
+};
+
+// Lives in the frame of the call that waits (I5).
+struct op {
+    // The caller's.
+    struct queue_node node; // links what poller_poll returned
+    void *owner;            // opaque here: who waits
+    uint8_t code;           // enum op_code
+    bool more_likely;       // RECV, ACCEPT: the last completion said there is more: try at once
+    int fd;
+    int flags;
+    uint32_t len;
+    union {
+        void *buf;
+        const struct iovec *iov;
+        struct msghdr *msg;
+        struct sockaddr *addr;
+    };
+    socklen_t *addr_len;
+
+    // The poller's answer.
+    int32_t result; // >= 0 | -errno
+    bool more;      // RECV: the socket had more when this finished
+
+    // The poller's own while in flight.
+    uint64_t key;
+    int32_t why; // of the first cancel, 0: none
+    struct list_node wait_node; // epoll: waits for readiness of fd
+};
+
+enum poller_kind { POLLER_URING, POLLER_EPOLL };
+
+struct poller;
+
+// Any thread; the poller belongs to the thread that first submits, flushes or polls
+// (SINGLE_ISSUER: the caller must be that thread). 'why' says in words why a ring was refused
+// when kind is URING and this fails.
+// 0 | -errno of the setup (-ENOSYS, -EPERM, -ENOMEM, -EMFILE ...)
+int poller_open(enum poller_kind kind, unsigned entries, struct poller **ret_poller);
+// Nothing may be in flight. NULL is allowed.
+void poller_close(struct poller *np);
+const char *poller_mode(const struct poller *np); // "uring defer", "uring coop", "uring plain", "epoll"
+
+// Owner. Queues op and returns the key by which it can be cancelled (also in op->key). Never
+// fails and never blocks: what cannot be done comes back as a result from poller_poll.
+uint64_t poller_submit(struct poller *np, struct op *op);
+
+// Asks that the op named by key ends with 'why' (-ETIMEDOUT, -ECANCELED, -EBADF).
+void poller_cancel_owner(struct poller *np, uint64_t key, int why);
+// The same from any thread: a message that the owner takes at its next flush or poll; wakes it
+// if it sleeps. The poller must outlive the call (M's are type-stable). 0 | -ENOMEM
+int poller_cancel_any(struct poller *np, uint64_t key, int why);
+
+// Owner. Hands queued operations to the kernel without waiting. A system call only if there is
+// something to hand over.
+void poller_flush(struct poller *np);
+
+// Owner. Finished operations, oldest first; empty where there are none. CLOCK_PAST: looks only,
+// with a system call only if operations are queued or the kernel says it has work for this
+// thread. Else sleeps until something finished, a break, or the deadline.
+// Flushes first. Sleep only between poller_announce and poller_awake.
+struct queue poller_poll(struct poller *np, int64_t deadline);
+// Owner. True when poll might return something, or flush do something, without sleeping: no
+// system call, no fence.
+bool poller_pending(const struct poller *np);
+// Operations submitted and not yet returned.
+unsigned poller_in_flight(const struct poller *np);
+
+// Sleep and wake, state word RUN, SLEEP, NOTIFIED. The owner announces (its break descriptor is
+// armed by then), looks for work once more behind a full fence, and only then sleeps in poll.
+void poller_announce(struct poller *np);
+void poller_awake(struct poller *np); // ends the announcement, takes a kept break
+// Any thread: ends the owner's sleep, or keeps its next one from happening.
+void poller_break(struct poller *np);

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT
+// park - the one way to sleep and the one way to wake.
+//
+//      the waiting side                            the waking side
+//      lock the object                             lock the object
+//      ready already? take it, unlock, return      pop a waiter
+//      wait_open, link a waiter                    waiter_claim: lost? pop the next one
+//      unlock                                      hand the value over, set task->outcome
+//      park(deadline)                              unlock
+//      returns the outcome                         ready(task)
+//      lost to deadline or cancel: lock, unlink if still linked, unlock
+//
+// The same lines serve coroutines and ordinary threads: task_self() says who is waiting.
+#pragma once
+
+#include <stdint.h>
+
+#include "base/list.h"
+#include "base/waiter.h"
+
+struct op;
+struct g;
+struct coir_runtime;
+
+// The caller's task: the running coroutine's, or 'here' made ready for an ordinary thread. 'here'
+// must live in the caller's frame until its wait is over.
+struct task *task_self(struct task *here);
+
+// A number that names the caller among all coroutines and threads of the process, never 0 and
+// never re-used while it lives: who owns a lock.
+uint64_t task_id_self(void);
+
+// Opens a wait and returns its ticket. Between this and park() the task must not call anything
+// that may park. Every opened wait is ended by park().
+uint64_t wait_open(struct task *t);
+
+// Sleeps until the wait is claimed and readied; the outcome of who won it: what the waker wrote
+// (0 by habit), -ETIMEDOUT from the deadline, -ECANCELED from a cancel. May return on another
+// thread. With CLOCK_PAST the deadline claims at once if nobody did.
+int park(struct task *t, int64_t deadline);
+// The same, deaf to cancel.
+int park_shielded(struct task *t, int64_t deadline);
+
+// Makes a claimed task run. Any thread; never blocks; takes no lock of sync/ or io/. The task may
+// be gone when this returns.
+void ready(struct task *t);
+
+// -ECANCELED if the running coroutine is cancelled and not shielded, else 0. Calls that are
+// cancellation points at entry ask this first.
+int park_canceled(void);
+
+// Charges one inline success to the coroutine's budget and yields when it is used up, so that
+// whoever always finds its channel or socket ready still lets others run. Calls that can succeed
+// without parking end with it.
+void park_charge(void);
+
+// Submits op on this thread's poller and parks until it finished. Coroutines only (an ordinary
+// thread waits in poll(2), see io/). 'armed' is called, if not NULL, with the key and the poller
+// once both are known, before the coroutine leaves: io/fd.c notes there what close has to cancel.
+// op->result: >= 0, -errno, -ETIMEDOUT (deadline), -ECANCELED (cancel), or what poller_cancel said.
+struct poller;
+int32_t park_io(struct op *op, int64_t deadline,
+                void (*armed)(void *arg, struct poller *np, uint64_t key), void *arg);
+// True when other coroutines are runnable on this worker: then an operation is worth queueing
+// (it is submitted with theirs); alone, a direct call is cheaper (decision 6).
+bool park_has_company(void);
+
+// True on a coroutine, false on an ordinary thread.
+bool on_coroutine(void);
