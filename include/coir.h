@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: MIT
+// coir.h - everything, every name with the prefix coir_. <coir/go.h> adds the short word go.
+//
+// Start reading at coir/base.h (deadlines and errors), then coir/runtime.h and coir/spawn.h.
+#ifndef COIR_H
+#define COIR_H
+
+#include <coir/base.h>
+#include <coir/chan.h>
+#include <coir/io.h>
+#include <coir/runtime.h>
+#include <coir/sync.h>
+
+#endif

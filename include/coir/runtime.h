@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: MIT
+// coir/runtime.h - start and stop a runtime; yield, sleep and shield inside it.
+//
+// coir_run is for programs that are coroutines from the first line: it starts a runtime, runs one
+// function in it and stops. coir_start and coir_stop are for programs that exist already and want
+// coroutines beside what they have; several runtimes may live in one process.
+//
+//     static int serve(void *arg) { ... return 0; }
+//     int main(void) { return coir_run(NULL, serve, NULL) == 0 ? 0 : 1; }
+//
+// A runtime takes nothing from its host: no signal (but the two that docs/embedding.md names),
+// no standard stream, no malloc, no constructor. After coir_stop nothing of it is left.
+#ifndef COIR_RUNTIME_H
+#define COIR_RUNTIME_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <coir/base.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// Who performs input and output.
+typedef enum coir_driver {
+    COIR_DRIVER_AUTO,  // io_uring where the kernel grants a ring, else epoll
+    COIR_DRIVER_URING, // io_uring; where it is refused the start fails with the kernel's error
+    COIR_DRIVER_EPOLL
+} coir_driver;
+
+typedef enum coir_switch { COIR_DEFAULT, COIR_ON, COIR_OFF } coir_switch;
+
+// Levels of a log line; the numbers are syslog's.
+enum { COIR_LOG_ERROR = 3, COIR_LOG_WARNING = 4, COIR_LOG_INFO = 6 };
+
+// Takes one line without a newline. Called on any thread of the runtime or of the host that makes
+// a coir call; must not call back into coir. 'line' is gone when it returns.
+typedef void coir_log_fn(void *arg, int level, const char *line);
+
+// Where the runtime's own memory comes from (stacks are mapped, not allocated). Both functions are
+// called from any thread at once. 'align' is a power of two.
+typedef struct coir_allocator {
+    void *(*alloc)(void *ctx, size_t size, size_t align); // NULL: none left
+    void (*release)(void *ctx, void *p, size_t size, size_t align);
+    void *ctx;
+} coir_allocator;
+
+// COIR_CONFIG_INIT fills .size and leaves the rest zero; zero means default. The struct and what
+// it points to are read during the start only, but for the allocator's functions and the
+// callbacks, which must work until the stop.
+typedef struct coir_config {
+    size_t size;
+    unsigned workers;    // default: the affinity mask and the cgroup's cpu quota, rounded up
+    size_t stack_bytes;  // usable, a coroutine; default 64 KiB, from 16 KiB to 1 GiB
+    size_t guard_bytes;  // below each stack; default: chosen by what a guard costs here
+    coir_driver driver;
+    const coir_allocator *allocator; // default: libc
+    coir_log_fn *log;                // default: silent
+    void *log_arg;
+    void (*thread_start)(void *); // called first and last on every thread the runtime makes
+    void (*thread_stop)(void *);
+    void *thread_arg;
+    coir_switch overflow_report; // SIGSEGV report on own threads; default on in coir_run only
+    int pump_signal;             // default: a free real-time signal; -1: none
+    int helpers;                 // most helper threads for blocking calls, default 512; -1: none
+    unsigned coroutines_max;     // a spawn beyond it is -EAGAIN; default: none
+    unsigned threads_max;        // all threads of the runtime
+    int64_t stop_ns;             // coir_run's patience with those who do not end, default 5 s
+    uint64_t seed;               // non-zero: one worker, seeded order, virtual clock
+} coir_config;
+
+// What a runtime has become. COIR_INFO_INIT fills .size.
+typedef struct coir_info {
+    size_t size;
+    coir_driver driver;     // never AUTO
+    const char *driver_why; // the choice in words; lives as long as the runtime
+    unsigned workers;
+    size_t page_bytes, stack_bytes, guard_bytes;
+} coir_info;
+
+#ifdef __cplusplus
+static inline coir_config coir_config_init_(void)
+{
+    coir_config config = coir_config();
+    config.size = sizeof(config);
+    return config;
+}
+static inline coir_info coir_info_init_(void)
+{
+    coir_info info = coir_info();
+    info.size = sizeof(info);
+    return info;
+}
+#define COIR_CONFIG_INIT coir_config_init_()
+#define COIR_INFO_INIT coir_info_init_()
+#else
+#define COIR_CONFIG_INIT {.size = sizeof(struct coir_config)}
+#define COIR_INFO_INIT {.size = sizeof(struct coir_info)}
+#endif
+
+// Starts a runtime, runs fn(arg) as its first coroutine and sleeps until that returned; then
+// cancels what still lives, waits config->stop_ns for it, stops. Not from a coroutine. Reads the
+// environment (COIR_WORKERS, COIR_DRIVER, COIR_STACK, COIR_TRACE, COIR_SEED) for what the config
+// leaves at default. config may be NULL.
+// What fn returned | -EINVAL (NULL fn, a bad config or environment value) | -ENOMEM | -EAGAIN
+// (no thread) | the kernel's error for a forced driver | -EDEADLK (nothing could ever run again)
+COIR_API int coir_run(const coir_config *config, int (*fn)(void *), void *arg);
+
+// Starts a runtime and returns at once; any thread. Never reads the environment.
+// 0 | -EINVAL (a bad config, NULL ret_rt) | -ENOMEM | -EAGAIN (no thread) | the kernel's error for
+// a forced driver | -EPERM (child of a fork that did not exec and start its own)
+COIR_API COIR_MUST_USE int coir_start(const coir_config *config, coir_runtime **ret_rt);
+
+// Cancels every coroutine, waits until the deadline for them to end, frees everything. Any thread
+// that is not the runtime's.
+// 0: gone | > 0: so many coroutines still live, nothing was freed, call again
+// | -EINVAL (NULL) | -EDEADLK (from inside this runtime) | -EALREADY (another stop runs)
+COIR_API int coir_stop(coir_runtime *rt, int64_t deadline);
+
+// Says what the runtime has become. rt may be NULL inside a coroutine. Never waits, any thread.
+// 0 | -EINVAL (NULL, .size is 0)
+COIR_API int coir_query(coir_runtime *rt, coir_info *ret_info);
+
+// The runtime of the calling coroutine; NULL outside one.
+COIR_API coir_runtime *coir_current(void);
+
+// Lets others run. Outside a coroutine: 0 and nothing else. 0 | -ECANCELED
+COIR_API int coir_yield(void);
+
+// Sleeps for 'ns'; at most zero is a yield. Any thread; an ordinary one sleeps itself.
+// 0 | -ECANCELED
+COIR_API int coir_sleep(int64_t ns);
+
+// Sleeps until 'when'; a time that has passed is a yield. 0 | -ECANCELED
+COIR_API int coir_sleep_until(int64_t when);
+
+// The calling coroutine's number, never re-used; 0 outside a coroutine. Never waits.
+COIR_API uint64_t coir_id(void);
+
+// Between begin and end the caller is deaf to cancel and to its scopes' deadlines (a call's own
+// deadline still holds): for cleanup that must finish. They nest. Never wait; any thread. An end
+// without a begin does nothing.
+COIR_API void coir_shield_begin(void);
+COIR_API void coir_shield_end(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
