@@ -45,6 +45,8 @@ void os_thread_join(struct os_thread thread);
 // over a switch (decision 15). The setter is for the thread itself.
 void *os_self(void);
 void os_self_set(void *self);
+// A number of this thread that no other living thread of the process has; never 0.
+uint64_t os_thread_id(void);
 // A bit per lock rank that this thread holds; debug builds only (base/lock.h).
 uint64_t *os_lock_ranks(void);
 // Where this thread's errno lives. Same rule: fetch it again after every switch, or keep it in

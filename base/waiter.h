@@ -5,7 +5,7 @@
 // in the frame of the call that waits). Its wait word is a ticket: a count of waits and, in the
 // low bits, whether the wait is still open.
 //
-//     ticket:   [ number of the wait : 62 | OPEN, OPEN_IO or CLOSED : 2 ]
+//     ticket:   [ number of the wait : 61 | deaf : 1 | OPEN, OPEN_IO or CLOSED : 2 ]
 //
 //     wait_open        CLOSED -> OPEN, number + 1       by the task itself
 //     wait_claim       OPEN   -> CLOSED                 by exactly one of: a waker, the deadline,
@@ -19,7 +19,7 @@
 //
 // A wait of kind OPEN_IO is never claimed: an operation in flight has its buffer and its record
 // on the task's stack, so only its own last completion ends it (decision 7). Deadlines and
-// cancels that meet one ask the netpoller instead.
+// cancels that meet one ask the netpoller instead. A deaf wait is left alone by cancels.
 #pragma once
 
 #include <stdbool.h>
@@ -28,13 +28,25 @@
 
 #include "base/atomic.h"
 #include "base/list.h"
+#include "base/parker.h"
 
-enum { WAIT_CLOSED = 0, WAIT_OPEN = 1, WAIT_OPEN_IO = 2, WAIT_KIND_MASK = 3, WAIT_STEP = 4 };
+enum {
+    WAIT_CLOSED = 0,
+    WAIT_OPEN = 1,
+    WAIT_OPEN_IO = 2,
+    WAIT_KIND = 3, // the mask of these three
+    WAIT_DEAF = 4,
+    WAIT_LOW = 7 // all but the number
+};
 
 struct task {
-    atomic_u64 wait;     // the ticket
-    atomic_u32 state;    // coroutine: its run state (sched/g.h); thread: its parker's word
-    int32_t outcome;     // written by the winner of the claim, read after the wait
+    atomic_u64 wait; // the ticket
+    union {
+        atomic_u32 state;     // a coroutine's (sched/g.h)
+        struct parker parker; // a thread's
+    };
+    uint64_t ticket; // of the wait that it opened last; its own
+    int32_t outcome; // written by the winner of the claim, read after the wait
     bool is_thread;
 };
 
@@ -56,7 +68,7 @@ static inline bool wait_claim(struct task *t, uint64_t ticket)
 
     // [WAIT-CLAIM] acq_rel, pairs with [WAIT-OPEN] and itself: the winner sees what the task
     // wrote before it opened the wait, the loser what nobody else will write again.
-    return cas_acq_rel(&t->wait, &was, ticket & ~(uint64_t)WAIT_KIND_MASK);
+    return cas_acq_rel(&t->wait, &was, ticket & ~(uint64_t)WAIT_LOW);
 }
 
 static inline bool waiter_claim(struct waiter *w)

@@ -33,13 +33,14 @@ uint64_t task_id_self(void);
 // Opens a wait and returns its ticket. Between this and park() the task must not call anything
 // that may park. Every opened wait is ended by park().
 uint64_t wait_open(struct task *t);
+// The same, deaf to cancel.
+uint64_t wait_open_shielded(struct task *t);
 
 // Sleeps until the wait is claimed and readied; the outcome of who won it: what the waker wrote
 // (0 by habit), -ETIMEDOUT from the deadline, -ECANCELED from a cancel. May return on another
-// thread. With CLOCK_PAST the deadline claims at once if nobody did.
+// thread. With CLOCK_PAST the deadline claims at once if nobody did. -ENOMEM where a deadline
+// finds no memory (a timer heap that cannot grow).
 int park(struct task *t, int64_t deadline);
-// The same, deaf to cancel.
-int park_shielded(struct task *t, int64_t deadline);
 
 // Makes a claimed task run. Any thread; never blocks; takes no lock of sync/ or io/. The task may
 // be gone when this returns.
