@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: MIT
+// test - what every test binary needs: a claim that ends the process, a seed, a watchdog.
+//
+//     expect(x)       works on any stack: on a coroutine, where Criterion's asserts may not run
+//     test_seed()     printed at first use; COIR_SEED=... replays
+//     the watchdog    is started before main in every binary that links this library: a test that
+//                     hangs ends with a sentence, not with a silent time-out of its caller
+//
+// Plain programs exit with 0 (passed), 1 or a signal (failed), 77 (skipped, with the reason).
+#pragma once
+
+#include <stdint.h>
+#include <stdio.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// Prints "file:line: what" and aborts. Any stack, any thread.
+_Noreturn void test_fail_at(const char *file, int line, const char *what);
+_Noreturn void test_fail_eq_at(const char *file, int line, const char *what, intmax_t is,
+                               intmax_t wanted);
+
+#define expect(claim) ((claim) ? (void)0 : test_fail_at(__FILE__, __LINE__, #claim))
+
+// Compares two integers and prints both.
+#define expect_eq(is, wanted)                                                            \
+    do {                                                                                 \
+        intmax_t test_is_ = (intmax_t)(is), test_wanted_ = (intmax_t)(wanted);           \
+        if (test_is_ != test_wanted_)                                                    \
+            test_fail_eq_at(__FILE__, __LINE__, #is " == " #wanted, test_is_,            \
+                            test_wanted_);                                               \
+    } while (0)
+
+// Says why and exits with 77: the place this runs in lacks something.
+_Noreturn void test_skip(const char *why);
+
+// COIR_SEED, or a fresh number; printed once.
+uint64_t test_seed(void);
+
+// Gives the process so many seconds from now (COIR_TEST_SECONDS at the start, else 60); 0 ends
+// the watch. Under a sanitizer the time is taken five times.
+void test_watchdog(unsigned seconds);
+
+// 1, or what a sanitizer or valgrind makes of it: how much longer things may take here.
+unsigned test_slowness(void);
+
+#ifdef __cplusplus
+}
+#endif

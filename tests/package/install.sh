@@ -1,0 +1,33 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# install.sh BUILD_FOLDER - a program builds and runs from what 'meson install' put on disk, shared
+# and static, with nothing but pkg-config and no path into the source tree.
+set -eu
+build=$1
+root=$(mktemp -d)
+trap 'rm -rf "$root"' EXIT
+DESTDIR=$root meson install -C "$build" --no-rebuild --quiet >"$root/log" 2>&1 || {
+    cat "$root/log"
+    exit 1
+}
+pc=$(find "$root" -name coir.pc)
+prefix=$(sed -n 's/^prefix=//p' "$pc")
+export PKG_CONFIG_PATH=${pc%/*}
+flags() { pkg-config --define-variable=prefix="$root$prefix" "$@" coir; }
+
+cat >"$root/hello.c" <<'C'
+#include <coir.h>
+#include <stdio.h>
+int main(void) { return puts(coir_version()) < 0; }
+C
+cc "$root/hello.c" -o "$root/shared" $(flags --cflags --libs)
+lib=$(flags --variable=libdir)
+said=$(LD_LIBRARY_PATH=$lib "$root/shared")
+[ "$said" = "$(pkg-config --modversion coir)" ] || { echo "shared says $said"; exit 1; }
+readelf -d "$root/shared" | grep -q 'libcoir\.so\.0' || { echo "soname is not in it"; exit 1; }
+if [ -e "$lib/libcoir.a" ]; then
+    cc "$root/hello.c" -o "$root/static" $(flags --cflags) "$lib/libcoir.a" \
+        $(flags --libs --static | sed 's/-lcoir//')
+    [ "$("$root/static")" = "$said" ] || { echo "static says something else"; exit 1; }
+fi
+echo "installed, found by pkg-config, linked both ways: $said"

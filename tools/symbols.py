@@ -1,0 +1,104 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""symbols.py - what the built library gives away and what it takes.
+
+    symbols.py exports LIB...       every global of these libraries begins with coir_
+    symbols.py complete LIB...      the same, and every declared function is there
+    symbols.py seam ARCHIVE         outside base/platform_linux.c nothing is taken from libc but
+                                    what tools/libc_allowed.txt names
+    symbols.py tls LIBCOIR.SO       no thread-local of the initial-exec model: dlopen must work
+"""
+import os
+import re
+import subprocess
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+SEAM = "base_platform_linux.c.o"
+# The linker's own marks in a shared object, and the version node.
+NOISE = {"_init", "_fini", "_edata", "_end", "__bss_start", "COIR_0"}
+SANITIZERS = ("__asan_", "__odr_asan", "__tsan_", "___asan_", "__sancov_", "__llvm_", "__gcov_")
+
+
+def run(*argv):
+    return subprocess.run(argv, check=True, capture_output=True, text=True).stdout
+
+
+def declared():
+    names = set()
+    folder = os.path.join(HERE, "..", "include", "coir")
+    for name in sorted(os.listdir(folder)):
+        if not name.endswith(".h"):
+            continue
+        text = open(os.path.join(folder, name)).read()
+        text = re.sub(r"//[^\n]*|/\*.*?\*/", "", text, flags=re.S)
+        for m in re.finditer(r"\bCOIR_API\b[^;{]*?\b(coir_\w+)\s*\(", text):
+            names.add(m.group(1))
+    return names
+
+
+def exports(libs, complete=False):
+    bad = 0
+    for lib in libs:
+        dynamic = ["-D"] if ".so" in lib else []
+        names = set()
+        for line in run("nm", "-g", "--defined-only", *dynamic, lib).splitlines():
+            if len(line.split()) >= 3:
+                names.add(line.split()[-1].split("@")[0])
+        for name in sorted(names - NOISE):
+            if not name.startswith(("coir_",) + SANITIZERS):
+                print(f"{lib}: exports {name}, which does not begin with coir_")
+                bad += 1
+        for name in sorted(declared() - names):
+            print(f"{lib}: {name} is declared in include/coir and not there")
+            bad += complete
+        print(f"{lib}: {len(names)} names, {len(declared())} declared")
+    return bad
+
+
+def seam(archive):
+    exact, prefixes = set(), []
+    for line in open(os.path.join(HERE, "libc_allowed.txt")):
+        line = line.strip()
+        if line.startswith("*"):
+            prefixes.append(line[1:])
+        elif line and not line.startswith("#"):
+            exact.add(line)
+    defined, taken, obj = set(), [], ""
+    for line in run("nm", archive).splitlines():
+        if line.endswith(":"):
+            obj = os.path.basename(line[:-1])
+            continue
+        f = line.split()
+        if len(f) == 2 and f[0] in "Uw":
+            taken.append((obj, f[1]))
+        elif len(f) == 3 and f[1] not in "tdbr":
+            defined.add(f[2])
+    bad = 0
+    for obj, name in taken:
+        if obj == SEAM or name in defined or name in exact or name.startswith(tuple(prefixes)):
+            continue
+        print(f"{obj}: calls {name}, which belongs behind base/platform.h")
+        bad += 1
+    print(f"{archive}: {len(taken)} undefined symbols looked at")
+    return bad or not taken and not defined
+
+
+def tls(lib):
+    if "STATIC_TLS" in run("readelf", "-d", lib):
+        print(f"{lib}: uses initial-exec thread-locals (DF_STATIC_TLS)")
+        return 1
+    print(f"{lib}: no initial-exec thread-local")
+    return 0
+
+
+def main(argv):
+    what, args = argv[0], argv[1:]
+    bad = {"exports": lambda: exports(args), "complete": lambda: exports(args, True),
+           "seam": lambda: seam(args[0]),
+           "tls": lambda: tls(args[0])}[what]()
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
