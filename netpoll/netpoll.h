@@ -81,7 +81,8 @@ struct poller;
 int poller_open(enum poller_kind kind, unsigned entries, struct poller **ret_poller);
 // Nothing may be in flight. NULL is allowed.
 void poller_close(struct poller *np);
-const char *poller_mode(const struct poller *np); // "uring defer", "uring coop", "uring plain", "epoll"
+// "uring defer", "uring coop", "uring plain", "epoll".
+const char *poller_mode(const struct poller *np);
 
 // Owner. Queues op and returns the key by which it can be cancelled (also in op->key). Never
 // fails and never blocks: what cannot be done comes back as a result from poller_poll.

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // criterion - runs the tests of one binary, each in a fork; see criterion/criterion.h.
-#include "criterion/criterion.h"
-
+#include <criterion/criterion.h>
 #include <stdarg.h>
 #include <sys/wait.h>
 #include <unistd.h>
