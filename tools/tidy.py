@@ -5,6 +5,7 @@
 Fails on
     an include that the table of floors (ALLOWED) does not have, or a circle of includes
     an ordered atomic access without a [LABEL], or whose comment names another order
+    a label in docs/*.md that no source has
     a label without "pairs with [OTHER]" or "no partner: reason"; a partner that does not exist
     a relaxed access without the word "relaxed" and its reason beside it
     liburing.h or a system call's header outside base/platform_linux.c
@@ -255,8 +256,21 @@ def check_atomics(tree):
         for partner in partners:
             if partner not in known:
                 error(path, line, f"[{label}] pairs with [{partner}], which is nowhere")
+    check_pages(known)
     notes.append(f"{n_ordered} ordered accesses, {len({s[2] for s in sites})} labels")
     return sites
+
+
+def check_pages(known):
+    """A label that a page of docs/ tells of must exist."""
+    folder = os.path.join(ROOT, "docs")
+    for name in sorted(os.listdir(folder) if os.path.isdir(folder) else []):
+        if not name.endswith(".md") or name == "memory-order.md":
+            continue
+        for i, line in enumerate(open(os.path.join(folder, name)), 1):
+            for m in re.finditer(r"\[([A-Z][A-Z0-9]*(?:-[A-Z0-9]+)+)\]", line):
+                if m.group(1) not in known:
+                    error(f"docs/{name}", i, f"[{m.group(1)}] is nowhere in the sources")
 
 
 def memory_order(sites):
