@@ -7,7 +7,10 @@
     symbols.py seam ARCHIVE         outside base/platform_linux.c nothing is taken from libc but
                                     what tools/libc_allowed.txt names
     symbols.py tls LIBCOIR.SO       no thread-local of the initial-exec model: dlopen must work
+    symbols.py watchdogs BUILD      every program that is a test, or an argument of one, brings
+                                    the hang watchdog of tests/lib
 """
+import json
 import os
 import re
 import subprocess
@@ -92,11 +95,28 @@ def tls(lib):
     return 0
 
 
+def watchdogs(build):
+    build = os.path.realpath(build)
+    programs = set()
+    with open(os.path.join(build, "meson-info", "intro-tests.json")) as f:
+        for test in json.load(f):
+            for word in test["cmd"]:
+                path = os.path.realpath(os.path.join(build, word))
+                if path.startswith(os.path.join(build, "tests") + os.sep) and \
+                        os.path.isfile(path) and os.access(path, os.X_OK):
+                    programs.add(path)
+    without = [p for p in sorted(programs) if " test_watchdog" not in run("nm", p)]
+    for p in without:
+        print(f"{os.path.relpath(p, build)}: does not link test_lib: it may hang for ever")
+    print(f"{len(programs)} programs")
+    return len(without) or not programs
+
+
 def main(argv):
     what, args = argv[0], argv[1:]
     bad = {"exports": lambda: exports(args), "complete": lambda: exports(args, True),
            "seam": lambda: seam(args[0]),
-           "tls": lambda: tls(args[0])}[what]()
+           "tls": lambda: tls(args[0]), "watchdogs": lambda: watchdogs(args[0])}[what]()
     return 1 if bad else 0
 
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""tidy.py [--write | --no-page] - the rules of the house that a machine can check; a test.
+"""tidy.py [--write | --no-page] [--root DIR] - the rules of the house that a machine can check; a test.
 
 Fails on
     an include that the table of floors (ALLOWED) does not have, or a circle of includes
@@ -319,6 +319,9 @@ def check_text(tree):
 
 
 def main(argv):
+    global ROOT
+    if "--root" in argv:
+        ROOT = argv[argv.index("--root") + 1]
     tree = sources()
     check_includes(tree)
     sites = check_atomics(tree)
