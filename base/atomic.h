@@ -14,6 +14,7 @@
 // order a store before a load of another word), so nothing is lost and no report is hidden.
 #pragma once
 
+#include <stdalign.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -54,8 +55,8 @@ void sim_point(void);
     })
 #define ATOMIC_STORE(w, x, order)                                                        \
     __extension__({                                                                      \
-        __typeof__((w)->value) atomic_v_ = (x);                                          \
-        sim_store(&(w)->value, sizeof(atomic_v_), &atomic_v_);                           \
+        __typeof__((w)->value) atomic_s_ = (x);                                          \
+        sim_store(&(w)->value, sizeof(atomic_s_), &atomic_s_);                           \
     })
 #define ATOMIC_RMW() sim_rmw()
 #define fence_seq_cst() sim_fence()

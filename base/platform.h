@@ -19,7 +19,7 @@
 
 // ---- Time and chance ---------------------------------------------------------------------
 
-int64_t os_now(void);        // CLOCK_MONOTONIC, ns
+int64_t os_now(void);    // CLOCK_MONOTONIC, ns
 uint64_t os_random(void);    // a seed; weak where the kernel has none, never fails
 void os_pause(void);         // a spin loop's breath
 void os_sleep_until(int64_t when);
@@ -80,7 +80,7 @@ unsigned os_map_limit(void);
 // Each is the system call of that name, retried on EINTR, with -errno as the error. Those made
 // here are close-on-exec. Sockets are sent to with MSG_NOSIGNAL always.
 
-int os_eventfd(void); // non-blocking
+int os_eventfd(void); // blocking: a ring must be able to wait for it
 ssize_t os_read(int fd, void *buf, size_t n);
 ssize_t os_write(int fd, const void *buf, size_t n);
 ssize_t os_readv(int fd, const struct iovec *iov, int n);
@@ -150,4 +150,3 @@ bool os_ring_needs_enter(struct os_ring *ring);
 // The oldest completion not yet consumed, or NULL. No system call.
 struct io_uring_cqe *os_ring_cqe(struct os_ring *ring);
 void os_ring_cqe_done(struct os_ring *ring);
-int os_ring_register(struct os_ring *ring, unsigned opcode, void *arg, unsigned n);

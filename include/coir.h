@@ -9,6 +9,7 @@
 #include <coir/chan.h>
 #include <coir/io.h>
 #include <coir/runtime.h>
+#include <coir/spawn.h>
 #include <coir/sync.h>
 
 #endif

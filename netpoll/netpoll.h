@@ -67,7 +67,8 @@ struct op {
     // The poller's own while in flight.
     uint64_t key;
     int32_t why; // of the first cancel, 0: none
-    struct list_node wait_node; // epoll: waits for readiness of fd
+    bool polling;               // waits for readiness first
+    struct list_node wait_node; // epoll: waits for readiness of fd; ring: found no room yet
 };
 
 enum poller_kind { POLLER_URING, POLLER_EPOLL };

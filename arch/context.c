@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: MIT
+#include "arch/context.h"
+
+#include <string.h>
+
+#include "arch/x86_64/frame.h"
+
+#ifdef CONTEXT_ASAN
+#include <pthread.h>
+#include <sanitizer/asan_interface.h>
+#include <sanitizer/common_interface_defs.h>
+#endif
+#ifdef CONTEXT_TSAN
+#include <sanitizer/tsan_interface.h>
+#endif
+
+void arch_entry(void);
+
+// What the switch pops, and what arch_entry finds.
+struct entry_frame {
+    uintptr_t r15;
+    uintptr_t leave; // r14
+    uintptr_t enter; // r13
+    uintptr_t base;  // r12
+    uintptr_t fn;    // rbx
+    uintptr_t rbp;
+    uintptr_t entry; // return address
+    uintptr_t pad;
+    struct arch_call call;
+};
+
+static_assert(offsetof(struct entry_frame, entry) == FRAME_REGS, "known to the assembler");
+static_assert(offsetof(struct entry_frame, call) == FRAME_CALL, "known to the assembler");
+static_assert(sizeof(struct entry_frame) == FRAME_BYTES, "known to the assembler");
+
+#if defined(CONTEXT_ASAN) || defined(CONTEXT_TSAN)
+
+#ifdef __clang__
+#define UNINSTRUMENTED __attribute__((noinline, disable_sanitizer_instrumentation))
+#else
+#define UNINSTRUMENTED __attribute__((noinline, no_sanitize("address", "thread")))
+#endif
+
+// In a sanitizer's build the word of a switch travels with what the other side must announce.
+struct passage {
+    struct context *to;
+    void *word;
+};
+
+UNINSTRUMENTED static void *arrive(struct passage *passage)
+{
+    void *word = passage->word;
+
+#ifdef CONTEXT_ASAN
+    __sanitizer_finish_switch_fiber(passage->to->fake, NULL, NULL);
+#endif
+    return word;
+}
+
+UNINSTRUMENTED void *context_switch(struct context *from, struct context *to, void *word,
+                                    bool from_ends)
+{
+    struct passage passage = {to, word};
+
+    (void)from_ends;
+#ifdef CONTEXT_ASAN
+    __sanitizer_start_switch_fiber(from_ends ? NULL : &from->fake, to->low, to->bytes);
+#endif
+#ifdef CONTEXT_TSAN
+    __tsan_switch_to_fiber(to->fiber, 0);
+#endif
+    return arrive(arch_switch(&from->sp, to->sp, &passage));
+}
+
+UNINSTRUMENTED static void first_arrival(void *word)
+{
+    struct passage *passage = word;
+    struct context *self = passage->to;
+
+    self->enter(arrive(passage));
+}
+
+static void make_fiber(struct context *c, void *low, void *top, void (*enter)(void *word))
+{
+    c->enter = enter;
+#ifdef CONTEXT_ASAN
+    c->low = low;
+    c->bytes = (size_t)((char *)top - (char *)low);
+    c->fake = NULL;
+    __asan_unpoison_memory_region(low, c->bytes); // what the last coroutine there left behind
+#else
+    (void)low;
+    (void)top;
+#endif
+#ifdef CONTEXT_TSAN
+    c->fiber = __tsan_create_fiber(0);
+#endif
+}
+
+void context_adopt(struct context *c)
+{
+    *c = (struct context){0};
+#ifdef CONTEXT_ASAN
+    pthread_attr_t attr;
+    void *low = NULL;
+
+    if (pthread_getattr_np(pthread_self(), &attr) == 0) {
+        pthread_attr_getstack(&attr, &low, &c->bytes);
+        pthread_attr_destroy(&attr);
+    }
+    c->low = low;
+#endif
+#ifdef CONTEXT_TSAN
+    c->fiber = __tsan_get_current_fiber();
+    c->borrowed = true;
+#endif
+}
+
+void context_fini(struct context *c)
+{
+#ifdef CONTEXT_TSAN
+    if (c->fiber && !c->borrowed) __tsan_destroy_fiber(c->fiber);
+    c->fiber = NULL;
+#else
+    (void)c;
+#endif
+}
+
+#else
+
+void context_adopt(struct context *c)
+{
+    *c = (struct context){0};
+}
+
+void context_fini(struct context *c)
+{
+    (void)c;
+}
+
+#endif
+
+void context_make(struct context *c, void *low, void *top, const struct arch_call *call,
+                  void (*fn)(void), void (*enter)(void *word), void (*leave)(void))
+{
+    uintptr_t base = ((uintptr_t)top & ~(uintptr_t)15) - FRAME_BYTES;
+    struct entry_frame *frame = (void *)base;
+
+#if defined(CONTEXT_ASAN) || defined(CONTEXT_TSAN)
+    make_fiber(c, low, top, enter);
+    enter = first_arrival;
+#else
+    (void)low;
+#endif
+    frame->r15 = 0;
+    frame->leave = (uintptr_t)leave;
+    frame->enter = (uintptr_t)enter;
+    frame->base = base;
+    frame->fn = (uintptr_t)fn;
+    frame->rbp = 0; // frame-pointer walks end here
+    frame->entry = (uintptr_t)arch_entry;
+    frame->call = *call;
+    c->sp = frame;
+}

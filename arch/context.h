@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: MIT
+// context - a stack and the point where it goes on; the switch between two of them.
+//
+//      context_make                     first switch to it             fn returns
+//      [ entry frame on the stack ] --> enter(word), fn(arguments) --> leave(), never returns
+//
+// A switch saves the six registers that a callee must keep and the stack pointer, nothing else:
+// MXCSR and the x87 control word belong to the thread, errno to the scheduler (decision 12). The
+// word that the switcher passes is what the other side's switch returns, so that a scheduler
+// learns on which thread it woke without reading a thread-local.
+//
+// The sanitizers are told of every switch: ASan which stack is live, TSan which fiber runs. The
+// code between the announcement and the switch is not instrumented and calls nothing else.
+#pragma once
+
+#include <assert.h>
+#include <stdalign.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(__SANITIZE_ADDRESS__)
+#define CONTEXT_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define CONTEXT_ASAN 1
+#endif
+#endif
+
+#if defined(__SANITIZE_THREAD__)
+#define CONTEXT_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define CONTEXT_TSAN 1
+#endif
+#endif
+
+// What a call's arguments are in registers and on the stack: the spawn stub fills one, the entry
+// frame plays it back. Offsets are known to spawn.S and context.S.
+struct arch_call {
+    alignas(16) uint64_t ints[6];
+    unsigned char vectors[8][16];
+    unsigned char stack[128];
+};
+
+static_assert(sizeof(struct arch_call) == 304, "known to the assembler");
+static_assert(offsetof(struct arch_call, vectors) == 48, "known to the assembler");
+static_assert(offsetof(struct arch_call, stack) == 176, "known to the assembler");
+
+struct context {
+    void *sp; // where it goes on; meaningless while it runs
+#if defined(CONTEXT_ASAN) || defined(CONTEXT_TSAN)
+    void (*enter)(void *word); // of its first activation
+#endif
+#ifdef CONTEXT_ASAN
+    const void *low; // its stack
+    size_t bytes;
+    void *fake; // ASan's fake frames while it does not run
+#endif
+#ifdef CONTEXT_TSAN
+    void *fiber;
+    bool borrowed; // the thread's own: never destroyed here
+#endif
+};
+
+// Prepares a context on the empty stack from low to top: its first activation calls enter(word)
+// with the switcher's word, then fn with the captured arguments, then leave(), which must not
+// return.
+void context_make(struct context *c, void *low, void *top, const struct arch_call *call,
+                  void (*fn)(void), void (*enter)(void *word), void (*leave)(void));
+
+// Makes *c the context of the calling thread's own stack.
+void context_adopt(struct context *c);
+
+// Ends a context that will never run again and does not run now. An adopted one too.
+void context_fini(struct context *c);
+
+// The assembler's half: saves, stores the stack pointer, loads the other one, restores.
+void *arch_switch(void **ret_sp, void *to_sp, void *word);
+
+#if defined(CONTEXT_ASAN) || defined(CONTEXT_TSAN)
+// Leaves 'from', goes on in 'to' and returns, later, the word of whoever comes back. 'from_ends':
+// nobody will.
+void *context_switch(struct context *from, struct context *to, void *word, bool from_ends);
+#else
+static inline void *context_switch(struct context *from, struct context *to, void *word,
+                                   bool from_ends)
+{
+    (void)from_ends;
+    return arch_switch(&from->sp, to->sp, word);
+}
+#endif

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: MIT
+// platform_ring - the ring's half of the seam, on liburing.
+#include <errno.h>
+#include <liburing.h>
+
+#include "base/platform.h"
+
+struct os_ring {
+    struct io_uring ring;
+    struct io_uring_probe *probe;
+};
+
+int os_ring_open(unsigned entries, unsigned cq_entries, unsigned flags,
+                 struct os_ring **ret_ring, struct os_ring_info *ret_info)
+{
+    struct io_uring_params params = {.flags = flags};
+    struct os_ring *r = os_alloc(sizeof(*r), alignof(struct os_ring));
+
+    if (!r) return -ENOMEM;
+    if (cq_entries) {
+        params.flags |= IORING_SETUP_CQSIZE;
+        params.cq_entries = cq_entries;
+    }
+    int err = io_uring_queue_init_params(entries, &r->ring, &params);
+    if (err < 0) {
+        os_free(r);
+        return err;
+    }
+    io_uring_ring_dontfork(&r->ring); // a child's writes must not reach our rings
+    r->probe = io_uring_get_probe_ring(&r->ring);
+    *ret_info = (struct os_ring_info){.features = params.features,
+                                      .sq_entries = params.sq_entries,
+                                      .cq_entries = params.cq_entries};
+    *ret_ring = r;
+    return 0;
+}
+
+void os_ring_close(struct os_ring *r)
+{
+    if (!r) return;
+    if (r->probe) io_uring_free_probe(r->probe);
+    io_uring_queue_exit(&r->ring);
+    os_free(r);
+}
+
+bool os_ring_knows(struct os_ring *r, unsigned op)
+{
+    return r->probe && io_uring_opcode_supported(r->probe, (int)op);
+}
+
+struct io_uring_sqe *os_ring_sqe(struct os_ring *r)
+{
+    struct io_uring_sqe *sqe = io_uring_get_sqe(&r->ring);
+
+    if (sqe) *sqe = (struct io_uring_sqe){0};
+    return sqe;
+}
+
+unsigned os_ring_unsubmitted(struct os_ring *r)
+{
+    return r->ring.sq.sqe_tail - r->ring.sq.sqe_head;
+}
+
+int os_ring_enter(struct os_ring *r, bool wait, int64_t deadline)
+{
+    struct io_uring_cqe *cqe;
+
+    if (!wait) return io_uring_submit_and_get_events(&r->ring);
+    if (deadline == INT64_MAX) return io_uring_submit_and_wait(&r->ring, 1);
+
+    int64_t left = deadline - os_now();
+    struct __kernel_timespec ts = {0};
+    if (left > 0) {
+        ts.tv_sec = left / 1000000000;
+        ts.tv_nsec = left % 1000000000;
+    }
+    return io_uring_submit_and_wait_timeout(&r->ring, &cqe, 1, &ts, NULL);
+}
+
+bool os_ring_needs_enter(struct os_ring *r)
+{
+    return IO_URING_READ_ONCE(*r->ring.sq.kflags) &
+           (IORING_SQ_CQ_OVERFLOW | IORING_SQ_TASKRUN);
+}
+
+struct io_uring_cqe *os_ring_cqe(struct os_ring *r)
+{
+    struct io_uring_cqe *cqe = NULL;
+    unsigned head;
+
+    io_uring_for_each_cqe(&r->ring, head, cqe) return cqe;
+    return NULL;
+}
+
+void os_ring_cqe_done(struct os_ring *r)
+{
+    io_uring_cq_advance(&r->ring, 1);
+}

@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: MIT
+#include "base/stack.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/panic.h"
+#include "base/platform.h"
+
+#define FIRST_SLOTS 64u  // of the first region; each next one has twice as many
+#define MOST_SLOTS 8192u
+#define COLOURS 16u
+#define COLOUR_BYTES 64u
+#define MAPPINGS_LEFT 2048u // for the host, of vm.max_map_count
+
+struct stack_region {
+    struct stack_region *older;
+    char *base;
+    size_t bytes;
+    uint32_t n_slots, n_used;
+};
+
+static size_t round_up(size_t bytes, size_t to)
+{
+    return (bytes + to - 1) / to * to;
+}
+
+int stack_depot_init(struct stack_depot *d, const struct stack_config *config)
+{
+    size_t page = os_page_bytes();
+    uint32_t limit = os_map_limit();
+
+    *d = (struct stack_depot){
+        .page_bytes = page,
+        .usable_bytes = round_up(config->usable_bytes, page),
+        .guard_bytes = round_up(config->guard_bytes, page),
+        .head_bytes = round_up(config->head_bytes, CACHE_LINE),
+        .protect_budget = limit > 2 * MAPPINGS_LEFT ? (limit - MAPPINGS_LEFT) / 2 : limit / 4,
+        .light = !config->no_light,
+    };
+    d->slot_bytes = d->guard_bytes + d->usable_bytes;
+    lock_init(&d->lock, LOCK_RANK_STACKS);
+    return 0;
+}
+
+void stack_depot_fini(struct stack_depot *d)
+{
+    for (struct stack_region *r; (r = d->regions);) {
+        d->regions = r->older;
+        os_unmap(r->base, r->bytes);
+        os_free(r);
+    }
+    os_free(d->spare_indices);
+}
+
+// ---- Making slots --------------------------------------------------------------------------
+
+static struct stack_region *add_region_locked(struct stack_depot *d)
+{
+    uint32_t n = d->regions ? d->regions->n_slots * 2 : FIRST_SLOTS;
+    struct stack_region *r = os_alloc(sizeof(*r), alignof(struct stack_region));
+
+    if (!r) return NULL;
+    if (n > MOST_SLOTS) n = MOST_SLOTS;
+    // Where address space is short a smaller region may still fit.
+    while (!(r->base = os_map(n * d->slot_bytes)) && n > STACK_BATCH) n /= 2;
+    if (!r->base) {
+        os_free(r);
+        return NULL;
+    }
+    r->bytes = n * d->slot_bytes;
+    r->n_slots = n;
+    r->older = d->regions;
+    d->regions = r;
+    return r;
+}
+
+// Guards n slots from 'first' on. The number guarded: S1.
+static uint32_t guard_locked(struct stack_depot *d, char *first, uint32_t n)
+{
+    if (d->light) {
+        int err = os_guard_light(first, d->guard_bytes, d->slot_bytes, n);
+        if (err == 0) return n;
+        if (err != -EINVAL) return 0;
+        d->light = false;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        if (d->n_protected == d->protect_budget) return i;
+        if (os_guard_protect(first + i * d->slot_bytes, d->guard_bytes) < 0) return i;
+        d->n_protected++;
+    }
+    return n;
+}
+
+// The descriptor of the stack whose lowest usable byte is low.
+static struct stack *place(struct stack_depot *d, char *low, size_t usable, uint32_t index)
+{
+    char *top = low + usable - index % COLOURS * COLOUR_BYTES;
+    struct stack *s = (struct stack *)(void *)(top - d->head_bytes);
+
+    s->low = low;
+    s->bytes = (size_t)((char *)s - low);
+    s->index = index;
+    return s;
+}
+
+static void push(struct stack **list, struct stack *s)
+{
+    s->next = *list;
+    *list = s;
+}
+
+static struct stack *pop(struct stack **list)
+{
+    struct stack *s = *list;
+
+    if (s) *list = s->next;
+    return s;
+}
+
+// Puts up to 'most' new stacks on the free list. False: not one could be had.
+static bool carve_locked(struct stack_depot *d, uint32_t most)
+{
+    struct stack_region *r = d->regions;
+
+    if (!r || r->n_used == r->n_slots) r = add_region_locked(d);
+    if (!r) return false;
+    char *first = r->base + r->n_used * d->slot_bytes;
+    uint32_t n = r->n_slots - r->n_used < most ? r->n_slots - r->n_used : most;
+
+    n = guard_locked(d, first, n);
+    for (uint32_t i = n; i-- > 0;) { // the lowest is handed out first
+        char *low = first + i * d->slot_bytes + d->guard_bytes;
+        push(&d->free, place(d, low, d->usable_bytes, d->n_indices + i));
+    }
+    r->n_used += n;
+    d->n_indices += n;
+    d->n_free += n;
+    return n > 0;
+}
+
+// ---- Caches --------------------------------------------------------------------------------
+
+void stack_cache_init(struct stack_cache *c, struct stack_depot *d)
+{
+    *c = (struct stack_cache){.depot = d};
+}
+
+void stack_cache_fini(struct stack_cache *c)
+{
+    for (struct stack *s; (s = pop(&c->free));) stack_put_direct(c->depot, s);
+    c->n = 0;
+}
+
+// A batch from the depot into an empty cache.
+static struct stack *refill(struct stack_cache *c)
+{
+    struct stack_depot *d = c->depot;
+
+    lock_acquire(&d->lock);
+    if (d->free || carve_locked(d, STACK_BATCH)) {
+        while (c->n < STACK_BATCH && d->free) {
+            push(&c->free, pop(&d->free));
+            d->n_free--;
+            c->n++;
+        }
+    }
+    lock_release(&d->lock);
+    if (!c->free) return NULL;
+    c->n--;
+    return pop(&c->free);
+}
+
+struct stack *stack_get(struct stack_cache *c)
+{
+    if (!c->free) return refill(c);
+    c->n--;
+    return pop(&c->free);
+}
+
+// The colder half of a full cache goes to the depot: the list is cut behind the warm ones.
+static void spill(struct stack_cache *c)
+{
+    struct stack_depot *d = c->depot;
+    struct stack *last_warm = c->free;
+
+    for (uint32_t i = 1; i < c->n - STACK_BATCH; i++) last_warm = last_warm->next;
+    struct stack *cold = last_warm->next;
+    last_warm->next = NULL;
+    c->n -= STACK_BATCH;
+
+    lock_acquire(&d->lock);
+    for (struct stack *s; (s = pop(&cold));) {
+        push(&d->free, s);
+        d->n_free++;
+    }
+    lock_release(&d->lock);
+}
+
+void stack_put(struct stack_cache *c, struct stack *s)
+{
+    push(&c->free, s);
+    if (++c->n >= STACK_CACHE_MOST) spill(c);
+}
+
+struct stack *stack_get_direct(struct stack_depot *d)
+{
+    struct stack *s = NULL;
+
+    lock_acquire(&d->lock);
+    if (d->free || carve_locked(d, 1)) {
+        s = pop(&d->free);
+        d->n_free--;
+    }
+    lock_release(&d->lock);
+    return s;
+}
+
+void stack_put_direct(struct stack_depot *d, struct stack *s)
+{
+    lock_acquire(&d->lock);
+    push(&d->free, s);
+    d->n_free++;
+    lock_release(&d->lock);
+}
+
+// ---- Other sizes ---------------------------------------------------------------------------
+
+// Room to give every index back is made when the index is taken: giving back cannot fail.
+static bool take_index_locked(struct stack_depot *d, uint32_t *ret_index)
+{
+    if (d->n_spare > 0) {
+        *ret_index = d->spare_indices[--d->n_spare];
+        return true;
+    }
+    uint32_t room = d->spare_room ? d->spare_room * 2 : STACK_BATCH;
+    if (d->n_sized == d->spare_room) {
+        uint32_t *bigger = os_alloc(room * sizeof(*bigger), alignof(uint32_t));
+        if (!bigger) return false;
+        os_free(d->spare_indices); // empty here
+        d->spare_indices = bigger;
+        d->spare_room = room;
+    }
+    *ret_index = d->n_indices++;
+    d->n_sized++;
+    return true;
+}
+
+static void put_index_locked(struct stack_depot *d, uint32_t index)
+{
+    check(d->n_spare < d->spare_room);
+    d->spare_indices[d->n_spare++] = index;
+}
+
+struct stack *stack_get_sized(struct stack_depot *d, size_t usable_bytes)
+{
+    size_t usable = round_up(usable_bytes, d->page_bytes);
+    uint32_t index;
+    bool guarded = false;
+
+    char *base = os_map(d->guard_bytes + usable);
+    if (!base) return NULL;
+    lock_acquire(&d->lock);
+    if (take_index_locked(d, &index)) {
+        guarded = guard_locked(d, base, 1) == 1;
+        if (!guarded) put_index_locked(d, index);
+    }
+    lock_release(&d->lock);
+    if (guarded) return place(d, base + d->guard_bytes, usable, index);
+    os_unmap(base, d->guard_bytes + usable);
+    return NULL;
+}
+
+void stack_put_sized(struct stack_depot *d, struct stack *s)
+{
+    char *base = s->low - d->guard_bytes;
+    size_t above = d->head_bytes + s->index % COLOURS * COLOUR_BYTES;
+    size_t bytes = d->guard_bytes + s->bytes + above;
+
+    lock_acquire(&d->lock);
+    put_index_locked(d, s->index);
+    if (!d->light && d->n_protected > 0) d->n_protected--;
+    lock_release(&d->lock);
+    os_unmap(base, bytes);
+}
+
+void stack_depot_count(struct stack_depot *d, uint32_t *ret_made, uint32_t *ret_free)
+{
+    lock_acquire(&d->lock);
+    *ret_made = d->n_indices - d->n_spare;
+    *ret_free = d->n_free;
+    lock_release(&d->lock);
+}

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT
+// stack - memory for coroutines: guarded, reused last-in first-out, a page when it sleeps.
+//
+//     region:  [guard|.........stack.......head|colour][guard|.........stack.......head|colour] ...
+//              '------------- slot ------------------'
+//
+// A region is one NORESERVE mapping cut into slots. The descriptor of whoever owns the stack
+// ('head', with a struct stack first) lives at the top of its own stack, so that a coroutine that
+// sleeps touches one page; below it the stack grows down, towards the guard. The tops are
+// coloured: shifted by some cache lines from slot to slot, or a thousand descriptors would share
+// a few cache sets.
+//
+//     cache (a P's own, no lock) <--batches--> depot (a lock) <-- regions
+//
+// S1  No stack without a guard: light ones (MADV_GUARD_INSTALL, no mapping) where the kernel has
+//     them, else PROT_NONE ones while vm.max_map_count leaves room, else out of memory.
+// S2  A slot keeps its index for ever; indices are dense. Slots are never unmapped while the depot
+//     lives: who looks late sees an old descriptor, never nothing.
+// S3  Handing a stack from one coroutine to the next costs no system call.
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/lock.h"
+
+#define STACK_BATCH 32u       // between a cache and the depot
+#define STACK_CACHE_MOST 128u // in a cache
+
+// First member of the descriptor at a stack's top.
+struct stack {
+    struct stack *next; // while it is free
+    char *low;          // lowest usable byte
+    size_t bytes;       // from low to the descriptor
+    uint32_t index;     // S2
+};
+
+struct stack_config {
+    size_t usable_bytes; // of a default stack, descriptor included
+    size_t guard_bytes;
+    size_t head_bytes; // of the owner's descriptor, which begins with a struct stack
+    bool no_light;     // do as if the kernel had no light guards
+};
+
+struct stack_region;
+
+struct stack_depot {
+    // Constant after init.
+    size_t page_bytes, usable_bytes, guard_bytes, head_bytes, slot_bytes;
+    uint32_t protect_budget; // PROT_NONE guards that vm.max_map_count leaves room for
+
+    // Guarded by lock.
+    struct lock lock;
+    struct stack *free;
+    uint32_t n_free;
+    struct stack_region *regions; // the newest first; only that one has slots never used
+    uint32_t n_indices;
+    uint32_t *spare_indices; // of sized stacks that are gone
+    uint32_t n_spare, spare_room;
+    uint32_t n_sized; // indices ever given to sized stacks: all may come back at once
+    bool light;           // light guards work here
+    uint32_t n_protected; // PROT_NONE guards made
+};
+
+// The cache of one owner: no lock, no order.
+struct stack_cache {
+    struct stack_depot *depot;
+    struct stack *free;
+    uint32_t n;
+};
+
+// 0 | -ENOMEM
+int stack_depot_init(struct stack_depot *d, const struct stack_config *config);
+// Unmaps everything. Every stack is back, caches are finished.
+void stack_depot_fini(struct stack_depot *d);
+
+void stack_cache_init(struct stack_cache *c, struct stack_depot *d);
+void stack_cache_fini(struct stack_cache *c); // gives its stacks to the depot
+
+// A default stack; NULL: out of memory, address space or guards. Owner of c.
+struct stack *stack_get(struct stack_cache *c);
+void stack_put(struct stack_cache *c, struct stack *s);
+
+// The same without a cache. Any thread.
+struct stack *stack_get_direct(struct stack_depot *d);
+void stack_put_direct(struct stack_depot *d, struct stack *s);
+
+// A stack of another size, with a mapping of its own that goes with it. Any thread.
+struct stack *stack_get_sized(struct stack_depot *d, size_t usable_bytes);
+void stack_put_sized(struct stack_depot *d, struct stack *s);
+
+// Stacks ever made, and those that lie free in the depot. Any thread; a snapshot.
+void stack_depot_count(struct stack_depot *d, uint32_t *ret_made, uint32_t *ret_free);

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: MIT
+// coir/go.h - coir.h, and the one short word: go(fn, args...).
+#ifndef COIR_GO_H
+#define COIR_GO_H
+
+#include <coir.h>
+
+#if !defined(__cplusplus) && defined(__GNUC__)
+// Starts fn(args...) as a coroutine of the caller's runtime; the same as coir_go.
+#define go(fn, ...) coir_go(fn __VA_OPT__(,) __VA_ARGS__)
+#endif
+
+#endif

@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: MIT
+#include "netpoll/netpoll.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/maybe.h"
+#include "base/panic.h"
+#include "base/platform.h"
+#include "netpoll/backend.h"
+
+#define FIRST_SLOTS 64u
+#define NO_SLOT UINT32_MAX
+
+// ---- Open and close --------------------------------------------------------------------------
+
+int poller_open(enum poller_kind kind, unsigned entries, struct poller **ret_poller)
+{
+    struct poller *np = os_alloc(sizeof(*np), alignof(struct poller));
+    int err;
+
+    if (!np) return -ENOMEM;
+    np->backend = kind == POLLER_URING ? &backend_uring : &backend_epoll;
+    np->first_free = NO_SLOT;
+    lock_init(&np->lock, LOCK_RANK_POLLER);
+    err = np->break_fd = os_eventfd();
+    if (err >= 0) err = np->backend->open(np, entries);
+    if (err >= 0) {
+        *ret_poller = np;
+        return 0;
+    }
+    if (np->break_fd >= 0) os_close(np->break_fd);
+    os_free(np);
+    return err;
+}
+
+void poller_close(struct poller *np)
+{
+    if (!np) return;
+    must(np->in_flight == 0);
+    np->backend->close(np);
+    os_close(np->break_fd);
+    os_free(np->slots);
+    os_free(np->unasked);
+    os_free(np->box);
+    os_free(np);
+}
+
+const char *poller_mode(const struct poller *np)
+{
+    return np->backend->mode(np);
+}
+
+// ---- Slots: a key names one submission (N3) ------------------------------------------------
+
+static uint64_t key_of(uint32_t slot, uint32_t gen)
+{
+    return (uint64_t)gen << 32 | slot;
+}
+
+static bool add_slots(struct poller *np)
+{
+    uint32_t n = np->n_slots ? np->n_slots * 2 : FIRST_SLOTS;
+    struct op_slot *slots = os_alloc(n * sizeof(*slots), alignof(struct op_slot));
+
+    if (!slots) return false;
+    if (np->n_slots) memcpy(slots, np->slots, np->n_slots * sizeof(*slots));
+    for (uint32_t i = n; i-- > np->n_slots;) {
+        slots[i].gen = 1;
+        slots[i].next_free = np->first_free;
+        np->first_free = i;
+    }
+    os_free(np->slots);
+    np->slots = slots;
+    np->n_slots = n;
+    return true;
+}
+
+struct op *poller_find(struct poller *np, uint64_t key)
+{
+    uint32_t slot = (uint32_t)key;
+
+    if (slot >= np->n_slots || np->slots[slot].gen != key >> 32) return NULL;
+    return np->slots[slot].op;
+}
+
+void poller_finish(struct poller *np, struct op *op, int32_t result)
+{
+    struct op_slot *slot = &np->slots[(uint32_t)op->key];
+
+    check(slot->op == op);
+    // What happened wins; an op that ended only because it was asked to ends with the reason.
+    if (op->why && (result == -ECANCELED || result == -EINTR)) result = op->why;
+    slot->op = NULL;
+    if (++slot->gen == 0) slot->gen = 1;
+    slot->next_free = np->first_free;
+    np->first_free = (uint32_t)op->key;
+    np->in_flight--;
+    op->result = result;
+    queue_push(&np->done, &op->node);
+}
+
+uint64_t poller_submit(struct poller *np, struct op *op)
+{
+    op->why = 0;
+    op->more = false;
+    if (np->first_free == NO_SLOT && !add_slots(np)) {
+        op->key = 0;
+        op->result = -ENOMEM;
+        queue_push(&np->done, &op->node);
+        return 0;
+    }
+
+    uint32_t i = np->first_free;
+    np->first_free = np->slots[i].next_free;
+    np->slots[i].op = op;
+    np->in_flight++;
+    op->key = key_of(i, np->slots[i].gen);
+    np->backend->submit(np, op);
+    return op->key;
+}
+
+// ---- Cancel ----------------------------------------------------------------------------------
+
+// Room for one more in a list of cancels.
+static bool have_room(struct cancel **list, uint32_t n, uint32_t *room)
+{
+    if (n < *room) return true;
+    uint32_t more = *room ? *room * 2 : 8;
+    struct cancel *bigger = os_alloc(more * sizeof(*bigger), alignof(struct cancel));
+    if (!bigger) return false;
+    if (n) memcpy(bigger, *list, n * sizeof(*bigger));
+    os_free(*list);
+    *list = bigger;
+    *room = more;
+    return true;
+}
+
+// Asks once more at the next flush. Without memory the op goes on: its own end will come.
+static void ask_later(struct poller *np, uint64_t key, int why)
+{
+    if (!have_room(&np->unasked, np->n_unasked, &np->unasked_room)) return;
+    np->unasked[np->n_unasked++] = (struct cancel){key, why};
+}
+
+void poller_cancel_owner(struct poller *np, uint64_t key, int why)
+{
+    struct op *op = poller_find(np, key);
+
+    if (!op) return; // over
+    if (!op->why) op->why = why;
+    if (!np->backend->cancel(np, op)) ask_later(np, key, why);
+}
+
+int poller_cancel_any(struct poller *np, uint64_t key, int why)
+{
+    lock_acquire(&np->lock);
+    bool room = have_room(&np->box, np->n_box, &np->box_room);
+    if (room) {
+        np->box[np->n_box++] = (struct cancel){key, why};
+        store_relaxed(&np->box_filled, 1); // relaxed: the break orders it, see [POLLER-BREAK]
+    }
+    lock_release(&np->lock);
+    if (!room) return -ENOMEM;
+    poller_break(np);
+    return 0;
+}
+
+// Takes what others have asked for.
+static void drain_box(struct poller *np)
+{
+    struct cancel *list;
+    uint32_t n;
+
+    lock_acquire(&np->lock);
+    list = np->box;
+    n = np->n_box;
+    np->box = NULL;
+    np->n_box = np->box_room = 0;
+    store_relaxed(&np->box_filled, 0); // relaxed: under the lock
+    lock_release(&np->lock);
+    for (uint32_t i = 0; i < n; i++) poller_cancel_owner(np, list[i].key, list[i].why);
+    os_free(list);
+}
+
+static void ask_again(struct poller *np)
+{
+    struct cancel *list = np->unasked;
+    uint32_t n = np->n_unasked;
+
+    np->unasked = NULL;
+    np->n_unasked = np->unasked_room = 0;
+    for (uint32_t i = 0; i < n; i++) poller_cancel_owner(np, list[i].key, list[i].why);
+    os_free(list);
+}
+
+static void take_cancels(struct poller *np)
+{
+    if (np->n_unasked) ask_again(np);
+    if (load_relaxed(&np->box_filled)) drain_box(np); // relaxed: a hint, or ordered by the break
+}
+
+// ---- Flush and poll ----------------------------------------------------------------------------
+
+void poller_flush(struct poller *np)
+{
+    take_cancels(np);
+    np->backend->flush(np);
+}
+
+struct queue poller_poll(struct poller *np, int64_t deadline)
+{
+    struct queue done;
+
+    take_cancels(np);
+    // [POLLER-NOTIFIED] acquire, pairs with [POLLER-BREAK]: a break that came first is kept (N4).
+    if (!queue_empty(&np->done) || load_acquire(&np->state) == POLLER_NOTIFIED)
+        deadline = CLOCK_PAST;
+    np->backend->wait(np, deadline);
+    take_cancels(np);
+    done = np->done;
+    np->done = (struct queue){0};
+    return done;
+}
+
+bool poller_pending(const struct poller *np)
+{
+    return !queue_empty(&np->done) || np->n_unasked ||
+           load_relaxed(&np->box_filled) || // relaxed: a hint; a sleep looks behind the break
+           np->backend->pending(np);
+}
+
+unsigned poller_in_flight(const struct poller *np)
+{
+    return np->in_flight;
+}
+
+// ---- Sleep and wake ----------------------------------------------------------------------------
+//
+//            announce                     break: write the eventfd
+//     RUNS ------------> SLEEPS --------------------------------> NOTIFIED
+//      ^ '---------------------- break -----------------------------^  |
+//      '----------------------- awake ---------------------------------'
+
+void poller_announce(struct poller *np)
+{
+    uint32_t was = POLLER_RUNS;
+
+    // [POLLER-ANNOUNCE] seq_cst, pairs with [POLLER-BREAK]: announced, then the sleeper looks for
+    // work behind a fence of its own.
+    if (cas_seq_cst(&np->state, &was, POLLER_SLEEPS)) arrow("poller", POLLER_RUNS, POLLER_SLEEPS);
+}
+
+void poller_awake(struct poller *np)
+{
+    // [POLLER-AWAKE] acq_rel, pairs with [POLLER-BREAK]: what came with the break is seen.
+    uint32_t was = swap_acq_rel(&np->state, POLLER_RUNS);
+
+    (void)was;
+    arrow("poller", was, POLLER_RUNS);
+}
+
+void poller_break(struct poller *np)
+{
+    uint64_t one = 1;
+    // [POLLER-BREAK] seq_cst, pairs with [POLLER-ANNOUNCE], [POLLER-NOTIFIED], [POLLER-AWAKE].
+    uint32_t was = swap_seq_cst(&np->state, POLLER_NOTIFIED);
+
+    arrow("poller", was, POLLER_NOTIFIED);
+    // A full counter is a break that the owner has not yet read: as good.
+    if (was == POLLER_SLEEPS) os_write(np->break_fd, &one, sizeof(one));
+}

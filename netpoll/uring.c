@@ -1,0 +1,404 @@
+// SPDX-License-Identifier: MIT
+// uring - a ring behind a poller: entries queue up and go to the kernel once per look.
+//
+//     submit --> SQ --enter--> kernel --CQ--> finish
+//       '-- full --> backlog --'  ^ '-- -EAGAIN of a foreign O_NONBLOCK descriptor: POLL_ADD,
+//                                 |     then the operation again
+//                                 '-- cancel: ASYNC_CANCEL by user_data, behind its operation
+//
+// U1  An operation enters the SQ before any cancel for it: both are queued here, in that order.
+// U2  user_data is the key (slot and generation); two small numbers are our own: the read of the
+//     break descriptor and the answers to cancels, which say nothing that the operation's own
+//     completion does not.
+// U3  The break is armed before anybody may sleep, and stays armed over many sleeps.
+//
+// Modes, found by trying (decision 1): DEFER_TASKRUN batches best and gives foreign code no
+// phantom EINTR; COOP_TASKRUN before 6.1; without either from 5.15. liburing's header on old
+// distributions lacks the newest constants: they stand here.
+#include <errno.h>
+#include <linux/io_uring.h>
+#include <poll.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/panic.h"
+#include "base/platform.h"
+#include "netpoll/backend.h"
+
+#ifndef IORING_SETUP_SINGLE_ISSUER
+#define IORING_SETUP_SINGLE_ISSUER (1U << 12)
+#endif
+#ifndef IORING_SETUP_DEFER_TASKRUN
+#define IORING_SETUP_DEFER_TASKRUN (1U << 13)
+#endif
+#ifndef IORING_CQE_F_SOCK_NONEMPTY
+#define IORING_CQE_F_SOCK_NONEMPTY (1U << 2)
+#endif
+
+#ifdef COIR_MODEL
+#define ENTRIES 4u // small, so that seeds meet a full queue
+#else
+#define ENTRIES 256u
+#endif
+#define CQ_PER_SQ 16u
+
+enum { DATA_BREAK = 1, DATA_CANCEL = 2, DATA_TEST = 3 }; // below any key (U2)
+
+struct uring {
+    struct os_ring *ring;
+    const char *mode;
+    struct list backlog; // ops that found the SQ full
+    uint64_t break_value;
+    bool break_armed;
+    bool cq_full; // the last enter said that completions must be taken first
+};
+
+static const struct {
+    unsigned flags;
+    const char *mode;
+} modes[] = {
+    {IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
+     "uring defer"},
+    {IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG, "uring coop"},
+    {0, "uring plain"},
+};
+
+static struct uring *uring_of(const struct poller *np)
+{
+    return np->impl;
+}
+
+// ---- The submission side -------------------------------------------------------------------
+
+static void enter(struct uring *u, bool wait, int64_t deadline)
+{
+    int err = os_ring_enter(u->ring, wait, deadline);
+
+    // -EINTR, -ETIME, -EAGAIN: look and come again. -EBUSY: the CQ is full.
+    u->cq_full = err == -EBUSY;
+}
+
+static struct io_uring_sqe *get_sqe(struct uring *u)
+{
+    struct io_uring_sqe *sqe = os_ring_sqe(u->ring);
+
+    if (sqe) return sqe;
+    enter(u, false, CLOCK_PAST);
+    return os_ring_sqe(u->ring);
+}
+
+static void fill_transfer(struct io_uring_sqe *sqe, uint8_t opcode, const void *addr,
+                          uint32_t len)
+{
+    sqe->opcode = opcode;
+    sqe->addr = (uintptr_t)addr;
+    sqe->len = len;
+}
+
+static void fill_message(struct io_uring_sqe *sqe, uint8_t opcode, const struct op *op)
+{
+    fill_transfer(sqe, opcode, op->buf, op->len);
+    sqe->msg_flags = (uint32_t)op->flags;
+    // Where nothing is likely to be there yet, an attempt costs more than the poll behind it.
+    if (op_reads(op) && !op->more_likely && !(op->flags & MSG_DONTWAIT))
+        sqe->ioprio = IORING_RECVSEND_POLL_FIRST;
+    if (!op_reads(op)) sqe->msg_flags |= MSG_NOSIGNAL;
+}
+
+static void fill(struct io_uring_sqe *sqe, const struct op *op)
+{
+    sqe->fd = op->fd;
+    sqe->user_data = op->key;
+    switch (op->code) {
+    case OP_NOP: sqe->opcode = IORING_OP_NOP; break;
+    case OP_READ: fill_transfer(sqe, IORING_OP_READ, op->buf, op->len); break;
+    case OP_WRITE: fill_transfer(sqe, IORING_OP_WRITE, op->buf, op->len); break;
+    case OP_READV: fill_transfer(sqe, IORING_OP_READV, op->iov, op->len); break;
+    case OP_WRITEV: fill_transfer(sqe, IORING_OP_WRITEV, op->iov, op->len); break;
+    case OP_RECV: fill_message(sqe, IORING_OP_RECV, op); break;
+    case OP_SEND: fill_message(sqe, IORING_OP_SEND, op); break;
+    case OP_RECVMSG: fill_message(sqe, IORING_OP_RECVMSG, op); sqe->len = 1; break;
+    case OP_SENDMSG: fill_message(sqe, IORING_OP_SENDMSG, op); sqe->len = 1; break;
+    case OP_ACCEPT:
+        fill_transfer(sqe, IORING_OP_ACCEPT, op->addr, 0);
+        sqe->addr2 = (uintptr_t)op->addr_len;
+        sqe->accept_flags = (uint32_t)op->flags;
+        break;
+    case OP_CONNECT:
+        fill_transfer(sqe, IORING_OP_CONNECT, op->addr, 0);
+        sqe->off = op->len;
+        break;
+    case OP_POLL:
+        sqe->opcode = IORING_OP_POLL_ADD;
+        sqe->poll32_events = (uint32_t)op->flags;
+        break;
+    default: panic("no such operation");
+    }
+    // A stream's current position; sockets ignore it.
+    if (op->code == OP_READ || op->code == OP_WRITE || op->code == OP_READV ||
+        op->code == OP_WRITEV)
+        sqe->off = (uint64_t)-1;
+}
+
+static void fill_poll(struct io_uring_sqe *sqe, const struct op *op)
+{
+    sqe->opcode = IORING_OP_POLL_ADD;
+    sqe->fd = op->fd;
+    sqe->poll32_events = op_reads(op) ? POLLIN : POLLOUT;
+    sqe->user_data = op->key;
+}
+
+// Queues what the op does next: itself, or the wait for readiness. False: no room.
+static bool queue_op(struct uring *u, struct op *op)
+{
+    struct io_uring_sqe *sqe = get_sqe(u);
+
+    if (!sqe) return false;
+    if (op->polling)
+        fill_poll(sqe, op);
+    else
+        fill(sqe, op);
+    return true;
+}
+
+static void queue_or_keep(struct uring *u, struct op *op)
+{
+    op->wait_node = (struct list_node){0};
+    if (!list_empty(&u->backlog) || !queue_op(u, op)) list_push_back(&u->backlog, &op->wait_node);
+}
+
+static void uring_submit(struct poller *np, struct op *op)
+{
+    op->polling = false;
+    queue_or_keep(uring_of(np), op);
+}
+
+static bool uring_cancel(struct poller *np, struct op *op)
+{
+    struct uring *u = uring_of(np);
+
+    if (list_linked(&op->wait_node)) { // the kernel has never seen it
+        list_remove(&op->wait_node);
+        poller_finish(np, op, -ECANCELED);
+        return true;
+    }
+
+    struct io_uring_sqe *sqe = get_sqe(u);
+    if (!sqe) return false;
+    sqe->opcode = IORING_OP_ASYNC_CANCEL;
+    sqe->fd = -1;
+    sqe->addr = op->key;
+    sqe->user_data = DATA_CANCEL;
+    return true;
+}
+
+static void push_backlog(struct uring *u)
+{
+    while (!list_empty(&u->backlog)) {
+        struct list_node *node = list_first(&u->backlog);
+
+        if (!queue_op(u, container_of(node, struct op, wait_node))) return;
+        list_remove(node);
+    }
+}
+
+static bool arm_break(struct poller *np)
+{
+    struct uring *u = uring_of(np);
+
+    if (u->break_armed) return true;
+    struct io_uring_sqe *sqe = get_sqe(u);
+    if (!sqe) return false;
+    fill_transfer(sqe, IORING_OP_READ, &u->break_value, sizeof(u->break_value));
+    sqe->fd = np->break_fd;
+    sqe->user_data = DATA_BREAK;
+    u->break_armed = true;
+    return true;
+}
+
+// ---- The completion side -------------------------------------------------------------------
+
+// An operation that would have to wait on a descriptor whose owner made it O_NONBLOCK.
+static bool must_poll(const struct op *op, int32_t res)
+{
+    if (res == -EINPROGRESS) return op->code == OP_CONNECT;
+    return res == -EAGAIN && op->code != OP_POLL && op->code != OP_NOP &&
+           !(op->flags & MSG_DONTWAIT && op->code != OP_ACCEPT);
+}
+
+// The readiness that an op waited for came: the op itself again.
+static void polled(struct poller *np, struct op *op, int32_t res)
+{
+    if (res < 0 || op->why) {
+        poller_finish(np, op, res < 0 ? res : -ECANCELED);
+    } else if (op->code == OP_CONNECT) {
+        int err = 0;
+        socklen_t len = sizeof(err);
+        int got = os_getsockopt(op->fd, SOL_SOCKET, SO_ERROR, &err, &len);
+        poller_finish(np, op, got < 0 ? got : -err);
+    } else {
+        op->polling = false;
+        queue_or_keep(uring_of(np), op);
+    }
+}
+
+static void complete(struct poller *np, struct op *op, int32_t res, uint32_t flags)
+{
+    if (op->polling) {
+        polled(np, op, res);
+    } else if (must_poll(op, res) && !op->why) {
+        op->polling = true;
+        queue_or_keep(uring_of(np), op);
+    } else {
+        op->more = flags & IORING_CQE_F_SOCK_NONEMPTY;
+        poller_finish(np, op, must_poll(op, res) ? -ECANCELED : res);
+    }
+}
+
+static void reap(struct poller *np)
+{
+    struct uring *u = uring_of(np);
+
+    for (struct io_uring_cqe *cqe; (cqe = os_ring_cqe(u->ring));) {
+        uint64_t data = cqe->user_data;
+        int32_t res = cqe->res;
+        uint32_t flags = cqe->flags;
+
+        os_ring_cqe_done(u->ring);
+        if (data == DATA_BREAK) {
+            u->break_armed = false;
+        } else if (data != DATA_CANCEL) {
+            struct op *op = poller_find(np, data);
+            must(op); // N1: one completion a submission
+            complete(np, op, res, flags);
+        }
+    }
+    u->cq_full = false;
+}
+
+static void uring_flush(struct poller *np)
+{
+    struct uring *u = uring_of(np);
+
+    push_backlog(u);
+    if (os_ring_unsubmitted(u->ring)) enter(u, false, CLOCK_PAST);
+}
+
+static bool uring_pending(const struct poller *np)
+{
+    struct uring *u = uring_of(np);
+
+    return os_ring_unsubmitted(u->ring) || !list_empty(&u->backlog) ||
+           os_ring_cqe(u->ring) || os_ring_needs_enter(u->ring);
+}
+
+static void uring_wait(struct poller *np, int64_t deadline)
+{
+    struct uring *u = uring_of(np);
+
+    push_backlog(u);
+    // Without an armed break nobody could end the sleep (U3): come back and try again.
+    if (deadline > CLOCK_PAST && !arm_break(np)) deadline = CLOCK_PAST;
+    reap(np);
+    if (!queue_empty(&np->done)) deadline = CLOCK_PAST;
+    if (deadline > CLOCK_PAST)
+        enter(u, true, deadline);
+    else if (os_ring_unsubmitted(u->ring) || os_ring_needs_enter(u->ring))
+        enter(u, false, CLOCK_PAST);
+    reap(np);
+}
+
+// ---- Open and close --------------------------------------------------------------------------
+
+// One operation there and back: a ring that cannot do that is none.
+static int self_test(struct os_ring *ring)
+{
+    struct io_uring_sqe *sqe = os_ring_sqe(ring);
+    struct io_uring_cqe *cqe;
+
+    if (!sqe) return -EIO;
+    sqe->opcode = IORING_OP_NOP;
+    sqe->user_data = DATA_TEST;
+    int err = os_ring_enter(ring, true, clock_after(1000000000));
+    cqe = os_ring_cqe(ring);
+    if (!cqe) return err < 0 ? err : -EIO;
+    err = cqe->res;
+    os_ring_cqe_done(ring);
+    return err;
+}
+
+static int probe(struct os_ring *ring)
+{
+    static const uint8_t needed[] = {
+        IORING_OP_READ,    IORING_OP_WRITE,    IORING_OP_READV,   IORING_OP_WRITEV,
+        IORING_OP_RECV,    IORING_OP_SEND,     IORING_OP_RECVMSG, IORING_OP_SENDMSG,
+        IORING_OP_ACCEPT,  IORING_OP_CONNECT,  IORING_OP_POLL_ADD, IORING_OP_ASYNC_CANCEL,
+    };
+
+    for (size_t i = 0; i < sizeof(needed); i++)
+        if (!os_ring_knows(ring, needed[i])) return -ENOSYS;
+    return 0;
+}
+
+static int try_mode(struct uring *u, size_t mode, unsigned entries)
+{
+    struct os_ring_info info;
+    int err = os_ring_open(entries, entries * CQ_PER_SQ, modes[mode].flags, &u->ring, &info);
+
+    if (err < 0) return err;
+    err = probe(u->ring);
+    if (err == 0) err = self_test(u->ring);
+    // Sleeping with a deadline and losing no completion need these (5.11).
+    if (err == 0 && !(info.features & IORING_FEAT_EXT_ARG && info.features & IORING_FEAT_NODROP))
+        err = -ENOSYS;
+    if (err < 0) {
+        os_ring_close(u->ring);
+        u->ring = NULL;
+        return err;
+    }
+    u->mode = modes[mode].mode;
+    return 0;
+}
+
+static int uring_open(struct poller *np, unsigned entries)
+{
+    struct uring *u = os_alloc(sizeof(*u), alignof(struct uring));
+    int err = -ENOSYS;
+
+    if (!u) return -ENOMEM;
+    list_init(&u->backlog);
+    for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
+        err = try_mode(u, i, entries ? entries : ENTRIES);
+        if (err != -EINVAL) break; // an unknown flag: try the next mode
+    }
+    if (err < 0) {
+        os_free(u);
+        return err;
+    }
+    np->impl = u;
+    return 0;
+}
+
+static void uring_close(struct poller *np)
+{
+    struct uring *u = uring_of(np);
+
+    os_ring_close(u->ring);
+    os_free(u);
+}
+
+static const char *uring_mode(const struct poller *np)
+{
+    return uring_of(np)->mode;
+}
+
+const struct backend backend_uring = {
+    .open = uring_open,
+    .close = uring_close,
+    .submit = uring_submit,
+    .cancel = uring_cancel,
+    .flush = uring_flush,
+    .wait = uring_wait,
+    .pending = uring_pending,
+    .mode = uring_mode,
+};

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: MIT
+// go - spawn, yield, sleep: what a coroutine does without an object.
+//
+// The spawn macro calls the assembly stub with the user's arguments in place; the stub writes the
+// argument registers into this thread's capture area, and the commit that follows makes the
+// coroutine from it (coir/spawn.h). Nothing runs in between, so one area a thread is enough.
+#include <errno.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/platform.h"
+#include "coir/base.h"
+#include "coir/spawn.h"
+#include "runtime/runtime.h"
+#include "sched/g.h"
+#include "sched/park.h"
+
+#define STACK_LEAST ((size_t)16 << 10)
+#define STACK_MOST ((size_t)1 << 30)
+#define LOG_PAUSE COIR_SEC // between two lines about failed spawns
+
+// ---- Spawn -------------------------------------------------------------------------------------
+
+// The capture area of a thread that is not a worker.
+static _Thread_local struct arch_call thread_capture;
+
+__attribute__((noinline)) struct arch_call *spawn_capture_area(void)
+{
+    struct m *m = m_self();
+
+    return m ? &m->capture : &thread_capture;
+}
+
+// Counts a failed spawn, and says so once a second at most.
+static int failed(coir_runtime *rt, int err, const coir_site *site)
+{
+    int64_t now = clock_now();
+    int64_t last = load_relaxed(&rt->spawn_logged); // relaxed, all: statistics
+    uint64_t n = add_relaxed(&rt->spawn_failures, 1) + 1;
+
+    if (last && now - last < LOG_PAUSE) return err;
+    if (!cas_relaxed(&rt->spawn_logged, &last, now)) return err;
+    runtime_log(rt, COIR_LOG_WARNING, "coir: spawn at %s:%d failed: %s (%llu so far)",
+                site ? site->file : "?", site ? site->line : 0, strerrordesc_np(-err),
+                (unsigned long long)n);
+    return err;
+}
+
+static int spawn(coir_runtime *rt, const coir_options *opts, struct spawn *how)
+{
+    if (!how->fn) return -EINVAL;
+    if (!rt && opts) rt = opts->rt;
+    rt = runtime_or_self(rt);
+    if (!rt) return -EPERM;
+    if (opts) {
+        if (opts->stack_bytes && (opts->stack_bytes < STACK_LEAST || opts->stack_bytes > STACK_MOST))
+            return failed(rt, -EINVAL, how->site);
+        if (opts->pinned) return failed(rt, -ENOTSUP, how->site);
+        how->name = opts->name;
+        how->stack_bytes = opts->stack_bytes;
+    }
+    int err = sched_spawn(&rt->sched, how);
+    return err < 0 ? failed(rt, err, how->site) : 0;
+}
+
+int coir_spawn_commit_(coir_runtime *rt, const coir_options *opts, void (*fn)(void),
+                       const coir_site *site)
+{
+    struct spawn how = {.call = spawn_capture_area(), .fn = fn, .site = site};
+
+    return spawn(rt, opts, &how);
+}
+
+int coir_spawn(coir_runtime *rt, const coir_options *opts, void (*fn)(void *), void *arg)
+{
+    struct arch_call call = {.ints = {(uintptr_t)arg}};
+    struct spawn how = {.call = &call, .fn = (void (*)(void))fn};
+
+    if (!rt && !(opts && opts->rt) && !runtime_self()) return -EINVAL;
+    return spawn(rt, opts, &how);
+}
+
+// ---- Yield and sleep ---------------------------------------------------------------------------
+
+int coir_yield(void)
+{
+    if (!on_coroutine()) return 0;
+    if (park_canceled() < 0) return -ECANCELED;
+    sched_yield();
+    return 0;
+}
+
+int coir_sleep_until(int64_t when)
+{
+    struct task here;
+    struct task *t = task_self(&here);
+
+    if (when <= CLOCK_PAST) return coir_yield();
+    if (park_canceled() < 0) return -ECANCELED;
+    wait_open(t);
+    int outcome = park(t, when);
+    return outcome == -ETIMEDOUT ? 0 : outcome;
+}
+
+int coir_sleep(int64_t ns)
+{
+    return coir_sleep_until(clock_after(ns));
+}
+
+int64_t coir_now(void)
+{
+    return clock_now();
+}
+
+int64_t coir_after(int64_t ns)
+{
+    return clock_after(ns);
+}
+
+// ---- About oneself -----------------------------------------------------------------------------
+
+uint64_t coir_id(void)
+{
+    struct g *g = g_self();
+
+    return g ? g->id : 0;
+}
+
+void coir_shield_begin(void)
+{
+    struct g *g = g_self();
+
+    if (g) g->shields++;
+}
+
+void coir_shield_end(void)
+{
+    struct g *g = g_self();
+
+    if (g && g->shields > 0) g->shields--;
+}

@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: MIT
+// runtime - start, run, stop.
+//
+//     coir_start   config, driver by trying (a ring, else epoll), scheduler
+//     coir_stop    cancel all, drain until the deadline; 0 left: end the workers, free all
+//     coir_run     start, one coroutine, stop; who does not end is named and abandoned
+#include "runtime/runtime.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/parker.h"
+#include "base/platform.h"
+#include "coir/base.h"
+#include "coir/spawn.h"
+#include "sched/g.h"
+#include "sched/park.h"
+
+#define CANCEL_AGAIN_NS (20 * COIR_MS)
+
+coir_runtime *runtime_self(void)
+{
+    struct g *g = g_self();
+
+    return g ? container_of(g->sched, coir_runtime, sched) : NULL;
+}
+
+coir_runtime *runtime_or_self(coir_runtime *rt)
+{
+    return rt ? rt : runtime_self();
+}
+
+void runtime_log(coir_runtime *rt, int level, const char *format, ...)
+{
+    char line[256];
+    va_list args;
+
+    if (!rt->config.log) return;
+    va_start(args, format);
+    vsnprintf(line, sizeof(line), format, args);
+    va_end(args);
+    rt->config.log(rt->config.log_arg, level, line);
+}
+
+// ---- Start -------------------------------------------------------------------------------------
+
+static int start_with(coir_runtime *rt, enum poller_kind kind)
+{
+    const coir_config *c = &rt->config;
+    struct sched_config sched = {.workers = c->workers,
+                                 .stack_bytes = c->stack_bytes,
+                                 .guard_bytes = c->guard_bytes,
+                                 .poller_kind = kind};
+
+    memset(&rt->sched, 0, sizeof(rt->sched));
+    rt->sched.thread_start = c->thread_start;
+    rt->sched.thread_stop = c->thread_stop;
+    rt->sched.thread_arg = c->thread_arg;
+    rt->sched.log = c->log;
+    rt->sched.log_arg = c->log_arg;
+    rt->sched.coroutines_max = c->coroutines_max;
+    return sched_start(&rt->sched, &sched);
+}
+
+// A ring where one can be had, else epoll, and says why.
+static int start_auto(coir_runtime *rt)
+{
+    int refused = 0;
+
+    if (rt->config.driver != COIR_DRIVER_EPOLL) {
+        refused = start_with(rt, POLLER_URING);
+        if (refused == 0 || rt->config.driver == COIR_DRIVER_URING) return refused;
+    }
+    int err = start_with(rt, POLLER_EPOLL);
+    if (err == 0 && refused < 0) {
+        snprintf(rt->driver_why, sizeof(rt->driver_why), "epoll: io_uring refused: %s",
+                 strerrordesc_np(-refused));
+        runtime_log(rt, COIR_LOG_INFO, "coir: %s", rt->driver_why);
+    } else if (err == 0) {
+        snprintf(rt->driver_why, sizeof(rt->driver_why), "epoll: asked for");
+    }
+    return err;
+}
+
+static int start(const coir_config *config, bool from_environment, coir_runtime **ret_rt)
+{
+    coir_config filled;
+    int err = config_fill(config, from_environment, &filled);
+    if (err < 0) return err;
+
+    coir_runtime *rt = os_alloc(sizeof(*rt), alignof(coir_runtime));
+    if (!rt) return -ENOMEM;
+    rt->config = filled;
+    err = start_auto(rt);
+    if (err < 0) {
+        runtime_log(rt, COIR_LOG_ERROR, "coir: no start: %s", strerrordesc_np(-err));
+        os_free(rt);
+        return err;
+    }
+    if (!rt->driver_why[0])
+        snprintf(rt->driver_why, sizeof(rt->driver_why), "%s",
+                 poller_mode(rt->sched.ms[0].poller));
+    *ret_rt = rt;
+    return 0;
+}
+
+int coir_start(const coir_config *config, coir_runtime **ret_rt)
+{
+    if (!ret_rt) return -EINVAL;
+    return start(config, false, ret_rt);
+}
+
+// ---- Stop --------------------------------------------------------------------------------------
+
+// Cancels what lives until nothing does. Once is not enough: a spawn may have been under way, and
+// a cancel may have found no memory for its message. 0 | -ETIMEDOUT
+static int cancel_and_drain(coir_runtime *rt, int64_t deadline)
+{
+    for (;;) {
+        int64_t again = clock_after(CANCEL_AGAIN_NS);
+
+        sched_cancel_all(&rt->sched);
+        if (sched_drain(&rt->sched, again < deadline ? again : deadline) == 0) return 0;
+        if (again >= deadline) return -ETIMEDOUT;
+    }
+}
+
+int coir_stop(coir_runtime *rt, int64_t deadline)
+{
+    if (!rt) return -EINVAL;
+    if (runtime_self() == rt) return -EDEADLK;
+    // [STOP-ONE] acq_rel, pairs with itself: one at a time.
+    if (swap_acq_rel(&rt->state, RUNTIME_STOPS) == RUNTIME_STOPS) return -EALREADY;
+
+    sched_stopping(&rt->sched);
+    if (cancel_and_drain(rt, deadline) < 0) {
+        uint64_t live = sched_live(&rt->sched);
+        // [STOP-ONE] release, pairs with itself.
+        store_release(&rt->state, RUNTIME_RUNS);
+        return live > INT32_MAX ? INT32_MAX : (int)live;
+    }
+    sched_fini(&rt->sched);
+    os_free(rt);
+    return 0;
+}
+
+// ---- Run ---------------------------------------------------------------------------------------
+
+struct first {
+    int (*fn)(void *);
+    void *arg;
+    int result;
+    struct parker done;
+};
+
+static void run_first(void *arg)
+{
+    struct first *first = arg;
+
+    first->result = first->fn(first->arg);
+    parker_unpark(&first->done);
+}
+
+static void name_survivor(void *arg, struct g *g)
+{
+    const struct coir_site *site = g->site;
+
+    // Its name may change under us if it ends now: a wrong line at worst.
+    runtime_log(arg, COIR_LOG_WARNING, "coir: coroutine %llu (%s) spawned at %s:%d did not end",
+                (unsigned long long)g->id, g->name[0] ? g->name : "no name",
+                site ? site->file : "?", site ? site->line : 0);
+}
+
+int coir_run(const coir_config *config, int (*fn)(void *), void *arg)
+{
+    struct first first = {.fn = fn, .arg = arg};
+    coir_runtime *rt;
+
+    if (!fn) return -EINVAL;
+    if (g_self()) return -EDEADLK;
+    int err = start(config, true, &rt);
+    if (err < 0) return err;
+
+    err = coir_spawn(rt, NULL, run_first, &first);
+    if (err == 0)
+        parker_park(&first.done, CLOCK_NEVER);
+    else
+        first.result = err;
+    if (coir_stop(rt, clock_after(rt->config.stop_ns)) > 0)
+        gtable_each(&rt->sched.gtable, name_survivor, rt);
+    return first.result;
+}
+
+// ---- Questions ---------------------------------------------------------------------------------
+
+coir_runtime *coir_current(void)
+{
+    return runtime_self();
+}
+
+int coir_query(coir_runtime *rt, coir_info *ret_info)
+{
+    rt = runtime_or_self(rt);
+    if (!rt || !ret_info || ret_info->size == 0) return -EINVAL;
+
+    coir_info info = {.size = ret_info->size,
+                      .driver = rt->sched.poller_kind == POLLER_URING ? COIR_DRIVER_URING
+                                                                      : COIR_DRIVER_EPOLL,
+                      .driver_why = rt->driver_why,
+                      .workers = rt->config.workers,
+                      .page_bytes = os_page_bytes(),
+                      .stack_bytes = rt->config.stack_bytes,
+                      .guard_bytes = rt->config.guard_bytes};
+    memcpy(ret_info, &info, info.size < sizeof(info) ? info.size : sizeof(info));
+    return 0;
+}
+
+const char *coir_version(void)
+{
+    return "0.1.0";
+}

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MIT
+// runtime - what a coir_runtime is inside.
+#pragma once
+
+#include "base/atomic.h"
+#include "coir/runtime.h"
+#include "sched/sched.h"
+
+enum { RUNTIME_RUNS, RUNTIME_STOPS };
+
+struct coir_runtime {
+    struct sched sched; // first: a coroutine's sched is its runtime
+
+    // Constant after the start.
+    coir_config config;   // with every default filled in
+    char driver_why[128];
+
+    // Atomic.
+    atomic_u32 state;          // one coir_stop at a time
+    atomic_u64 spawn_failures; // all of them
+    atomic_i64 spawn_logged;   // when one was last logged
+};
+
+// The runtime of the running coroutine, or NULL.
+coir_runtime *runtime_self(void);
+// rt, or the running coroutine's where rt is NULL, or NULL.
+coir_runtime *runtime_or_self(coir_runtime *rt);
+
+// Writes one line to the log callback, if there is one. Any thread; the line is cut at 255.
+void runtime_log(coir_runtime *rt, int level, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+// Checks 'config' (NULL: all default) and fills *ret with every default. 'read_environment' is
+// coir_run's. 0 | -EINVAL, with a line through the config's log | -ENOTSUP
+int config_fill(const coir_config *config, bool read_environment, coir_config *ret);

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: MIT
+#include "sched/globq.h"
+
+void globq_init(struct globq *q)
+{
+    *q = (struct globq){0};
+    lock_init(&q->lock, LOCK_RANK_GLOBQ);
+}
+
+void globq_push(struct globq *q, struct queue *batch, uint32_t n)
+{
+    lock_acquire(&q->lock);
+    queue_append(&q->queue, batch);
+    store_relaxed(&q->n, load_own(&q->n) + n); // relaxed: the pusher's fence follows
+    lock_release(&q->lock);
+}
+
+uint32_t globq_pop(struct globq *q, uint32_t most, struct queue *ret_batch)
+{
+    uint32_t taken = 0;
+
+    if (globq_len(q) == 0) return 0;
+    lock_acquire(&q->lock);
+    for (struct queue_node *node; taken < most && (node = queue_pop(&q->queue)); taken++)
+        queue_push(ret_batch, node);
+    store_relaxed(&q->n, load_own(&q->n) - taken); // relaxed: a hint
+    lock_release(&q->lock);
+    return taken;
+}

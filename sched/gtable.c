@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MIT
+#include "sched/gtable.h"
+
+#include <errno.h>
+
+#include "base/platform.h"
+#include "sched/g.h"
+
+void gtable_init(struct gtable *t)
+{
+    lock_init(&t->lock, LOCK_RANK_GTABLE);
+}
+
+void gtable_fini(struct gtable *t)
+{
+    for (uint32_t i = 0; i < GTABLE_CHUNKS; i++) os_free(t->chunks[i]);
+}
+
+int gtable_set(struct gtable *t, uint32_t index, struct g *g)
+{
+    struct g ***chunk = &t->chunks[index / GTABLE_CHUNK];
+    int err = 0;
+
+    if (index / GTABLE_CHUNK >= GTABLE_CHUNKS) return -ENOMEM;
+    lock_acquire(&t->lock);
+    if (!*chunk) *chunk = os_alloc(GTABLE_CHUNK * sizeof(struct g *), alignof(struct g *));
+    if (*chunk)
+        (*chunk)[index % GTABLE_CHUNK] = g;
+    else
+        err = -ENOMEM;
+    lock_release(&t->lock);
+    return err;
+}
+
+void gtable_clear(struct gtable *t, uint32_t index)
+{
+    lock_acquire(&t->lock);
+    t->chunks[index / GTABLE_CHUNK][index % GTABLE_CHUNK] = NULL;
+    lock_release(&t->lock);
+}
+
+void gtable_each(struct gtable *t, void (*fn)(void *arg, struct g *g), void *arg)
+{
+    lock_acquire(&t->lock);
+    for (uint32_t i = 0; i < GTABLE_CHUNKS; i++) {
+        for (uint32_t j = 0; t->chunks[i] && j < GTABLE_CHUNK; j++) {
+            struct g *g = t->chunks[i][j];
+
+            // [G-WALK] acquire, pairs with [G-READY]: a look; g may end meanwhile, its memory
+            // stays.
+            if (g && load_acquire(&g->task.state) != G_DEAD) fn(arg, g);
+        }
+    }
+    lock_release(&t->lock);
+}

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: MIT
+// gtable - every coroutine by the index of its stack: for cancel-all, dumps and walks.
+//
+// Chunks of pointers that never move. An entry is set when a stack first becomes a coroutine and
+// names the same memory ever after; only a stack with a mapping of its own takes its entry away.
+// Who walks holds the lock, so such a mapping cannot go away under it.
+#pragma once
+
+#include <stdint.h>
+
+#include "base/atomic.h"
+#include "base/lock.h"
+
+struct g;
+
+#define GTABLE_CHUNK 1024u
+#define GTABLE_CHUNKS 4096u
+
+struct gtable {
+    struct lock lock;
+    struct g **chunks[GTABLE_CHUNKS]; // guarded by lock
+};
+
+void gtable_init(struct gtable *t);
+void gtable_fini(struct gtable *t);
+
+// Any thread. 0 | -ENOMEM (no memory, or over four million coroutines)
+int gtable_set(struct gtable *t, uint32_t index, struct g *g);
+void gtable_clear(struct gtable *t, uint32_t index);
+
+// Calls fn for every coroutine that is not dead, under the lock: fn must not park or spawn.
+void gtable_each(struct gtable *t, void (*fn)(void *arg, struct g *g), void *arg);

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: MIT
+#include "sched/idle.h"
+
+#include "base/clock.h"
+#include "base/maybe.h"
+#include "base/panic.h"
+#include "sched/sched.h"
+#include "sched/sysmon.h"
+
+void idle_init(struct idle *idle)
+{
+    lock_init(&idle->lock, LOCK_RANK_IDLE);
+    list_init(&idle->ps);
+}
+
+static void put_idle_locked(struct idle *idle, struct p *p)
+{
+    list_push_front(&idle->ps, &p->idle_node);
+    store_relaxed(&idle->n, load_own(&idle->n) + 1); // relaxed: [IDLE-FENCE] follows
+}
+
+static void remove_idle_locked(struct idle *idle, struct p *p)
+{
+    list_remove(&p->idle_node);
+    store_relaxed(&idle->n, load_own(&idle->n) - 1); // relaxed: a hint
+}
+
+void idle_add(struct sched *s, struct p *p)
+{
+    lock_acquire(&s->idle.lock);
+    list_push_back(&s->idle.ps, &p->idle_node);
+    store_relaxed(&s->idle.n, load_own(&s->idle.n) + 1); // relaxed: no worker runs yet
+    lock_release(&s->idle.lock);
+}
+
+static void hold(struct m *m, struct p *p)
+{
+    m->p = p;
+    m->mine = load_relaxed(&p->word) & ~(uint64_t)0xffff; // relaxed: it is ours
+}
+
+void idle_take_first(struct sched *s, struct m *m)
+{
+    struct p *p = &s->ps[0];
+
+    lock_acquire(&s->idle.lock);
+    remove_idle_locked(&s->idle, p);
+    p_take(p, m->index);
+    p->m = m;
+    lock_release(&s->idle.lock);
+    hold(m, p);
+}
+
+// ---- The waking side ---------------------------------------------------------------------
+
+// p serves nobody any more.
+static void retire(struct sched *s, struct p *p)
+{
+    lock_acquire(&s->idle.lock);
+    p_give(p);
+    store_relaxed(&s->idle.n_retired, load_own(&s->idle.n_retired) + 1); // relaxed: a look
+    lock_release(&s->idle.lock);
+    if (s->log) s->log(s->log_arg, 1, "coir: a worker could not be started, going on with fewer");
+}
+
+// Takes an idle P, gives it to an M and wakes that one. The caller counted it as spinning.
+static bool wake_one(struct sched *s)
+{
+    lock_acquire(&s->idle.lock);
+    struct list_node *node = list_first(&s->idle.ps);
+    if (!node) {
+        lock_release(&s->idle.lock);
+        return false;
+    }
+
+    struct p *p = container_of(node, struct p, idle_node);
+    struct m *m = p->m;
+    bool is_new = !m;
+    if (is_new && load_relaxed(&s->exiting)) { // relaxed: under the lock that the stop takes too
+        lock_release(&s->idle.lock);
+        return false; // those without a thread stand last: nobody else is left to wake
+    }
+    remove_idle_locked(&s->idle, p);
+    if (is_new) {
+        p->m = m = &s->ms[p->id];
+        store_relaxed(&m->launch, M_LAUNCHING); // relaxed: join_workers asks behind this lock
+    }
+    p_take(p, m->index);
+    m->given = p;
+    lock_release(&s->idle.lock);
+
+    sysmon_wake(s);
+    if (!is_new) {
+        poller_break(m->poller);
+        return true;
+    }
+    if (m_launch(m, sched_m_main) == 0) return true;
+    m->given = NULL;
+    retire(s, p);
+    return false;
+}
+
+void idle_wake(struct sched *s)
+{
+    uint32_t none = 0;
+
+    // [WAKE-FENCE] seq_cst, pairs with [IDLE-FENCE]: the work was published, now look for
+    // sleepers (W1).
+    fence_seq_cst();
+    if (load_relaxed(&s->idle.n) == 0) return; // relaxed, both: ordered by the fence
+    if (load_relaxed(&s->idle.n_spinning) != 0) return;
+    // [SPIN-CLAIM] acq_rel, pairs with [SPIN-END]: of many pushers one wakes.
+    if (!cas_acq_rel(&s->idle.n_spinning, &none, 1)) return;
+    // [SPIN-END] seq_cst, pairs with [SPIN-CLAIM].
+    if (!wake_one(s)) add_seq_cst(&s->idle.n_spinning, (uint32_t)-1);
+}
+
+void idle_wake_any(struct sched *s)
+{
+    // [SPIN-CLAIM] acq_rel, pairs with [SPIN-END].
+    add_acq_rel(&s->idle.n_spinning, 1);
+    // [SPIN-END] seq_cst, pairs with [SPIN-CLAIM].
+    if (!wake_one(s)) add_seq_cst(&s->idle.n_spinning, (uint32_t)-1);
+}
+
+// ---- The sleeping side -------------------------------------------------------------------
+
+bool idle_spin_begin(struct m *m)
+{
+    struct sched *s = m->sched;
+
+    if (m->spinning) return true;
+    // relaxed, both: at most half of the busy ones spin, roughly
+    uint32_t busy = s->n_p - load_relaxed(&s->idle.n);
+    if (2 * load_relaxed(&s->idle.n_spinning) >= busy) return false;
+    m->spinning = true;
+    // [SPIN-CLAIM] acq_rel, pairs with [SPIN-END].
+    add_acq_rel(&s->idle.n_spinning, 1);
+    return true;
+}
+
+bool idle_spin_end(struct m *m)
+{
+    if (!m->spinning) return false;
+    m->spinning = false;
+    // [SPIN-END] seq_cst, pairs with [SPIN-CLAIM]: off the count first, then the last look (W2).
+    return add_seq_cst(&m->sched->idle.n_spinning, (uint32_t)-1) == 1;
+}
+
+// A lone coroutine in a 'next' slot does not count (W4).
+static bool work_anywhere(struct sched *s)
+{
+    if (globq_len(&s->globq) > 0) return true;
+    for (uint32_t i = 0; i < s->n_p; i++)
+        if (runq_len(&s->ps[i].runq) > 0) return true;
+    // relaxed: ordered by the caller's fence
+    return load_relaxed(&s->exiting) != 0;
+}
+
+// Comes back to life with a P: the one that a waker gave, else the one that was given up.
+static void take_back(struct m *m, struct p *own)
+{
+    struct idle *idle = &m->sched->idle;
+
+    lock_acquire(&idle->lock);
+    if (m->given) {
+        own = m->given;
+        m->given = NULL;
+        m->spinning = true; // counted by the waker
+    } else {
+        remove_idle_locked(idle, own);
+        p_take(own, m->index);
+    }
+    lock_release(&idle->lock);
+    hold(m, own);
+}
+
+void idle_take_given(struct m *m)
+{
+    if (!m->p) take_back(m, NULL);
+}
+
+void idle_retire(struct m *m)
+{
+    struct p *p = m->given;
+
+    if (!p) return; // the first worker: sched_start says so
+    m->given = NULL;
+    retire(m->sched, p);
+    // [SPIN-END] seq_cst, pairs with [SPIN-CLAIM]: the promise passes to another.
+    add_seq_cst(&m->sched->idle.n_spinning, (uint32_t)-1);
+    idle_wake(m->sched);
+}
+
+struct queue idle_sleep(struct m *m)
+{
+    struct sched *s = m->sched;
+    struct p *own = m->p;
+    struct queue done;
+
+    poller_announce(m->poller);
+    lock_acquire(&s->idle.lock);
+    p_give(own);
+    put_idle_locked(&s->idle, own);
+    m->p = NULL;
+    lock_release(&s->idle.lock);
+    idle_spin_end(m);
+    if (maybe("announced, not yet looked")) choice_point();
+
+    // [IDLE-FENCE] seq_cst, pairs with [WAKE-FENCE]: announced, now look for work (W1).
+    fence_seq_cst();
+    sched_went_idle(s);
+    if (work_anywhere(s))
+        done = poller_poll(m->poller, CLOCK_PAST);
+    else
+        // relaxed: our own timers; whoever moves one there holds the P that we gave up
+        done = poller_poll(m->poller, load_relaxed(&own->timers.earliest));
+    poller_awake(m->poller);
+    take_back(m, own);
+    sysmon_wake(s);
+    return done;
+}

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: MIT
+// idle - who sleeps and who is woken.
+//
+//     pusher                                  M that finds nothing
+//     publish work (runq tail, globq)         announce: poller SLEEP, P on the idle list
+//     full fence        [WAKE-FENCE]          full fence                 [IDLE-FENCE]
+//     look for an idle P, none spinning       look for work everywhere
+//     take it, break its M's sleep            sleep in its own poller
+//
+// W1  One of the two looks sees the other's write: either the pusher finds the idle P or the M
+//     finds the work. Take either fence away and both can look too early (docs/wakeup.md; the
+//     Spin model and two mutants of the simulator show it).
+// W2  A spinning M is a promise to look again: pushers do not wake while one spins, so whoever
+//     stops spinning without work looks once more after taking itself off the count.
+// W3  Who finds work while spinning wakes another: the work may be the first of many.
+// W4  A lone coroutine in a 'next' slot wakes nobody (a hand-over on the same core costs nothing,
+//     a wake 25 to 45 us); if its P does not come to it, sysmon wakes a thief (sysmon.h).
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/atomic.h"
+#include "base/list.h"
+#include "base/lock.h"
+#include "netpoll/netpoll.h"
+
+struct m;
+struct p;
+struct sched;
+
+struct idle {
+    struct lock lock;
+    struct list ps; // idle Ps, last one first; guarded by lock
+
+    // Atomic: written under the lock, read by anybody.
+    atomic_u32 n;
+    atomic_u32 n_retired; // Ps whose thread could not be had
+    // Atomic: Ms that look for work. Shared by all.
+    alignas(CACHE_LINE) atomic_u32 n_spinning;
+};
+
+void idle_init(struct idle *idle);
+
+// Work was published: wakes one idle worker unless one is looking already. Any thread.
+void idle_wake(struct sched *s);
+// The same without asking whether one is looking (sysmon, stop).
+void idle_wake_any(struct sched *s);
+
+// Makes p idle before its first M. sched_start only.
+void idle_add(struct sched *s, struct p *p);
+// Takes a P for m's first run. sched_start only.
+void idle_take_first(struct sched *s, struct m *m);
+
+// The thread of a worker that was started by a wake: takes the P that was given to it.
+void idle_take_given(struct m *m);
+// The same thread could not get a poller: its P serves nobody any more; the work stays queued
+// for the others.
+void idle_retire(struct m *m);
+
+// m found nothing: gives its P up, sleeps, and comes back with a P in state RT. Operations that
+// finished meanwhile are returned for the caller to ready.
+struct queue idle_sleep(struct m *m);
+
+// m starts to look for work at others', if not too many do already. False: it must not.
+bool idle_spin_begin(struct m *m);
+// m found work, or gives up before it sleeps. True: it was the last one that looked.
+bool idle_spin_end(struct m *m);

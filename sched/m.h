@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT
+// m - an OS thread that runs coroutines: its poller, its own stack, the P that it holds.
+//
+// The thread's own stack is the M's context: there it looks for work, sleeps and ends. It is the
+// successor of a coroutine when no other coroutine is.
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "arch/context.h"
+#include "base/platform.h"
+#include "netpoll/netpoll.h"
+
+struct g;
+struct p;
+struct sched;
+
+// What the successor has to do for the coroutine that left (sched.c).
+enum leave { LEAVE_NOTHING, LEAVE_PARK, LEAVE_YIELD, LEAVE_END };
+
+struct m {
+    // Constant after its start.
+    struct sched *sched;
+    uint32_t index;
+    struct os_thread thread;
+    int *errno_here; // where this thread's errno lives
+
+    // Its own thread only.
+    struct p *p;        // NULL: idle
+    uint64_t mine;      // p's ownership word but for the state
+    struct g *g;        // NULL: on its own stack
+    struct g *left;     // who was left by the last switch
+    enum leave left_how;
+    bool spinning;      // counted in sched's n_spinning
+    struct context context;
+    struct arch_call capture; // of the spawn stub, from its call to the commit that follows
+
+    // Constant while the thread runs.
+    struct poller *poller;
+
+    // Guarded by the idle lock.
+    struct p *given; // a P that a waker took for it, with a count in n_spinning
+
+    // Atomic: 0, then M_STARTED or the error of the poller, negated. Its thread writes it.
+    atomic_u32 started;
+    // Atomic: how far its launch is; guarded against a stop that comes meanwhile.
+    atomic_u32 launch;
+};
+
+#define M_STARTED (1u << 16)
+enum { M_UNBORN, M_LAUNCHING, M_LAUNCHED, M_FAILED };
+
+// Starts m's thread with the main function 'entry'. 0 | -EAGAIN | -ENOMEM
+int m_launch(struct m *m, void (*entry)(void *m));
+// True if m has a thread to join. Waits while one is being launched.
+bool m_launched(struct m *m);
+
+// The M of this thread, or NULL. Fetch it anew after every park.
+static inline struct m *m_self(void)
+{
+    return os_self();
+}
+
+// The coroutine that runs here, or NULL on an ordinary thread and on an M's own stack.
+static inline struct g *g_self(void)
+{
+    struct m *m = m_self();
+
+    return m ? m->g : NULL;
+}

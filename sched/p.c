@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: MIT
+#include "sched/p.h"
+
+#include "base/platform.h"
+
+void p_init(struct p *p, struct sched *s, uint32_t id, struct stack_depot *depot)
+{
+    p->sched = s;
+    p->id = id;
+    rand_init(&p->rand, os_random() + id);
+    stack_cache_init(&p->stacks, depot);
+    timers_init(&p->timers);
+    store_relaxed(&p->word, p_word(0, 0, P_IDLE)); // relaxed: its maker, before any thread
+}
+
+void p_fini(struct p *p)
+{
+    stack_cache_fini(&p->stacks);
+    timers_fini(&p->timers);
+}

@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: MIT
+#include "sched/park.h"
+
+#include <errno.h>
+
+#include "base/clock.h"
+#include "base/maybe.h"
+#include "base/panic.h"
+#include "netpoll/netpoll.h"
+#include "sched/g.h"
+#include "sched/sched.h"
+
+// ---- Who waits ---------------------------------------------------------------------------------
+
+bool on_coroutine(void)
+{
+    return g_self() != NULL;
+}
+
+struct task *task_self(struct task *here)
+{
+    struct g *g = g_self();
+
+    if (g) return &g->task;
+    *here = (struct task){.is_thread = true};
+    return here;
+}
+
+uint64_t task_id_self(void)
+{
+    struct g *g = g_self();
+
+    // Thread numbers stand above every coroutine's, which count up from 1.
+    return g ? g->id : os_thread_id() | UINT64_C(1) << 62;
+}
+
+static uint64_t open_wait(struct task *t, uint64_t kind)
+{
+    t->ticket = ((load_own(&t->wait) | WAIT_LOW) + 1) | kind;
+    if (!t->is_thread) {
+        if (g_of_task(t)->shields > 0) t->ticket |= WAIT_DEAF;
+        g_open(g_of_task(t));
+    }
+    // [WAIT-OPEN] release, pairs with [WAIT-CLAIM]: who claims the wait sees it opened whole.
+    store_release(&t->wait, t->ticket);
+    return t->ticket;
+}
+
+uint64_t wait_open(struct task *t)
+{
+    return open_wait(t, WAIT_OPEN);
+}
+
+uint64_t wait_open_shielded(struct task *t)
+{
+    return open_wait(t, WAIT_OPEN | WAIT_DEAF);
+}
+
+// ---- Sleeping ----------------------------------------------------------------------------------
+
+// Ends the caller's own wait with 'why', unless somebody else did already.
+static void claim_own(struct task *t, int why)
+{
+    if (!wait_claim(t, t->ticket)) return;
+    t->outcome = why;
+    ready(t);
+}
+
+static int park_thread(struct task *t, int64_t deadline)
+{
+    if (parker_park(&t->parker, deadline) == -ETIMEDOUT) {
+        claim_own(t, -ETIMEDOUT);
+        parker_park(&t->parker, CLOCK_NEVER); // ours or the winner's: it is on its way
+    }
+    return t->outcome;
+}
+
+// The deadline of a wait that was opened: a timer, or the end at once.
+static void set_deadline(struct m *m, struct g *g, int64_t deadline)
+{
+    int err = -ETIMEDOUT;
+
+    if (deadline == CLOCK_NEVER) return;
+    if (deadline > CLOCK_PAST) err = timer_arm(&m->p->timers, g, deadline);
+    if (err < 0) claim_own(&g->task, err);
+}
+
+static int park_coroutine(struct g *g, int64_t deadline)
+{
+    struct m *m = sched_enter();
+
+    g->budget = G_TICKS;
+    set_deadline(m, g, deadline);
+    if (g_reopen(g))
+        sched_leave(m);
+    else
+        sched_park(m, g);
+    if (deadline != CLOCK_NEVER) timer_disarm(&g->timer);
+    return g->task.outcome;
+}
+
+int park(struct task *t, int64_t deadline)
+{
+    return t->is_thread ? park_thread(t, deadline) : park_coroutine(g_of_task(t), deadline);
+}
+
+int32_t park_io(struct op *op, int64_t deadline,
+                void (*armed)(void *arg, struct poller *np, uint64_t key), void *arg)
+{
+    struct g *g = g_self();
+    struct m *m = sched_enter();
+
+    open_wait(&g->task, WAIT_OPEN_IO);
+    op->owner = g;
+    g->budget = G_TICKS;
+    uint64_t key = poller_submit(m->poller, op);
+    // [IO-PAIR] release, both, pairs with [IO-PAIR-SEEN]: a canceller that sees either sees the
+    // ticket that they belong to.
+    store_release(&g->io_poller, m->poller);
+    store_release(&g->io_key, key);
+    if (armed) armed(arg, m->poller, key);
+    if (deadline <= CLOCK_PAST)
+        poller_cancel_owner(m->poller, key, -ETIMEDOUT);
+    else if (deadline != CLOCK_NEVER && timer_arm(&m->p->timers, g, deadline) < 0)
+        poller_cancel_owner(m->poller, key, -ENOMEM);
+    sched_park(m, g);
+    if (deadline != CLOCK_NEVER) timer_disarm(&g->timer);
+    // relaxed: late cancels compare with the number
+    store_relaxed(&g->task.wait, g->task.ticket & ~(uint64_t)WAIT_LOW);
+    return op->result;
+}
+
+// ---- Waking ------------------------------------------------------------------------------------
+
+void ready(struct task *t)
+{
+    if (t->is_thread) {
+        parker_unpark(&t->parker);
+        return;
+    }
+
+    struct g *g = g_of_task(t);
+    if (!g_ready(g)) return; // it is still leaving, its successor queues it
+
+    struct m *m = m_self();
+    if (!m || !m->p || m->sched != g->sched) {
+        sched_push_outside(g);
+    } else if (!m->g) {
+        sched_push(m, g); // on the M's own stack: in the runtime already
+    } else if (load_own(&m->p->word) == (m->mine | P_RT)) {
+        sched_push(m, g); // a successor that finishes a cancelled park is in it too
+    } else {
+        sched_enter();
+        sched_push_next(m, g);
+        sched_leave(m);
+    }
+}
+
+int park_canceled(void)
+{
+    struct g *g = g_self();
+
+    // relaxed: the flag alone is the message
+    return g && load_relaxed(&g->canceled) && g->shields == 0 ? -ECANCELED : 0;
+}
+
+void park_charge(void)
+{
+    struct g *g = g_self();
+
+    if (g && --g->budget == 0) sched_yield();
+}
+
+bool park_has_company(void)
+{
+    struct m *m = m_self();
+
+    return m && m->p && (!runq_empty(&m->p->runq) || poller_pending(m->poller));
+}
+
+// ---- Cancel ------------------------------------------------------------------------------------
+
+// The operation of g's wait 'ticket'. False: that wait is over.
+static bool find_op(struct g *g, uint64_t ticket, struct poller **ret_np, uint64_t *ret_key)
+{
+    // [IO-PAIR-SEEN] acquire, both, pairs with [IO-PAIR]: if either is of a later wait, the
+    // ticket below is too.
+    *ret_np = load_acquire(&g->io_poller);
+    *ret_key = load_acquire(&g->io_key);
+    return load_relaxed(&g->task.wait) == ticket; // relaxed: ordered by the acquires
+}
+
+void sched_cancel_wait(struct g *g, uint64_t ticket)
+{
+    struct poller *np;
+    uint64_t key;
+
+    if (ticket & WAIT_DEAF) return;
+    if ((ticket & WAIT_KIND) == WAIT_OPEN_IO) {
+        // Without memory for the message the next cancel asks again.
+        if (find_op(g, ticket, &np, &key)) poller_cancel_any(np, key, -ECANCELED);
+    } else if ((ticket & WAIT_KIND) == WAIT_OPEN && wait_claim(&g->task, ticket)) {
+        g->task.outcome = -ECANCELED;
+        ready(&g->task);
+    }
+}
+
+static void cancel(void *arg, struct g *g)
+{
+    (void)arg;
+    // [CANCEL-SET] seq_cst, pairs with [G-COMMIT] and [CANCEL-LOOK]: the flag is set, now look
+    // at the wait; who commits a wait afterwards sees the flag.
+    swap_seq_cst(&g->canceled, 1);
+    // [CANCEL-STATE] seq_cst, pairs with [G-COMMIT]: before the commit its own successor looks
+    // at the flag.
+    if (load_seq_cst(&g->task.state) != G_PARKED) return;
+    sched_cancel_wait(g, load_relaxed(&g->task.wait)); // relaxed: the claim checks it
+}
+
+void sched_cancel_all(struct sched *s)
+{
+    gtable_each(&s->gtable, cancel, NULL);
+}

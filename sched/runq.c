@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: MIT
+#include "sched/runq.h"
+
+#include "base/panic.h"
+#include "sched/g.h"
+
+unsigned runq_push(struct runq *q, struct g *g, struct queue *overflow)
+{
+    uint32_t tail = load_own(&q->tail);
+
+    for (;;) {
+        // [RUNQ-ROOM] acquire, pairs with [RUNQ-TAKE]: a thief has read the slot that it gave up.
+        uint32_t head = load_acquire(&q->head);
+
+        check(tail - head <= RUNQ_SIZE); // Q2
+        if (tail - head < RUNQ_SIZE) {
+            // relaxed: [RUNQ-PUBLISH] shows it
+            store_relaxed(&q->slots[tail % RUNQ_SIZE], g);
+            // [RUNQ-PUBLISH] release, pairs with [RUNQ-LOOK]: the slot is written before tail
+            // shows it (Q3).
+            store_release(&q->tail, tail + 1);
+            return 0;
+        }
+
+        // Full: take the older half out, as a thief would, and hand it over with g behind it.
+        struct g *batch[RUNQ_SIZE / 2];
+        for (uint32_t i = 0; i < RUNQ_SIZE / 2; i++)
+            batch[i] = load_relaxed(&q->slots[(head + i) % RUNQ_SIZE]); // relaxed: own stores
+        // [RUNQ-TAKE] acq_rel, pairs with [RUNQ-ROOM] and itself.
+        if (!cas_acq_rel(&q->head, &head, head + RUNQ_SIZE / 2)) continue;
+        for (uint32_t i = 0; i < RUNQ_SIZE / 2; i++) queue_push(overflow, &batch[i]->node);
+        queue_push(overflow, &g->node);
+        return RUNQ_SIZE / 2 + 1;
+    }
+}
+
+struct g *runq_put_next(struct runq *q, struct g *g)
+{
+    // [RUNQ-NEXT] acq_rel, pairs with itself: who takes g sees it whole (Q4).
+    return swap_acq_rel(&q->next, g);
+}
+
+struct g *runq_take_next(struct runq *q)
+{
+    // relaxed: only the owner fills it, so NULL is NULL; else the swap decides
+    if (!load_relaxed(&q->next)) return NULL;
+    // [RUNQ-NEXT] acq_rel, pairs with itself: a thief may be quicker.
+    return swap_acq_rel(&q->next, NULL);
+}
+
+struct g *runq_pop(struct runq *q)
+{
+    // [RUNQ-ROOM] acquire, pairs with [RUNQ-TAKE].
+    uint32_t head = load_acquire(&q->head);
+    uint32_t tail = load_own(&q->tail);
+
+    while (head != tail) {
+        struct g *g = load_relaxed(&q->slots[head % RUNQ_SIZE]); // relaxed: own store
+
+        // [RUNQ-TAKE] acq_rel, pairs with [RUNQ-ROOM] and itself: who moves head has it.
+        if (cas_acq_rel(&q->head, &head, head + 1)) return g;
+    }
+    return NULL;
+}
+
+struct g *runq_steal(struct runq *to, struct runq *from, bool take_next)
+{
+    uint32_t to_tail = load_own(&to->tail);
+
+    check(load_relaxed(&to->head) == to_tail); // relaxed: an empty ring has no thieves to race
+    for (;;) {
+        // [RUNQ-ROOM] acquire, pairs with [RUNQ-TAKE]: head is read before tail, so that
+        // tail - head is never more than the ring held.
+        uint32_t head = load_acquire(&from->head);
+        // [RUNQ-LOOK] acquire, pairs with [RUNQ-PUBLISH]: the slots below tail are written.
+        uint32_t tail = load_acquire(&from->tail);
+        uint32_t n = tail - head;
+
+        n -= n / 2;
+        if (n == 0) {
+            // relaxed: a look; [RUNQ-NEXT] acq_rel, pairs with itself, in the swap.
+            if (!take_next || !load_relaxed(&from->next)) return NULL;
+            return swap_acq_rel(&from->next, NULL);
+        }
+        if (n > RUNQ_SIZE / 2) continue; // head and tail are of two moments: look again
+
+        for (uint32_t i = 0; i < n; i++) {
+            // relaxed, both: [RUNQ-LOOK] ordered the read, [RUNQ-PUBLISH] will show the write
+            struct g *g = load_relaxed(&from->slots[(head + i) % RUNQ_SIZE]);
+            store_relaxed(&to->slots[(to_tail + i) % RUNQ_SIZE], g);
+        }
+        // [RUNQ-TAKE] acq_rel, pairs with [RUNQ-ROOM] and itself: only now are they ours.
+        if (!cas_acq_rel(&from->head, &head, head + n)) continue;
+
+        // The last one is run at once, the others become visible to thieves of our own.
+        struct g *g = load_relaxed(&to->slots[(to_tail + n - 1) % RUNQ_SIZE]); // relaxed: own
+        // [RUNQ-PUBLISH] release, pairs with [RUNQ-LOOK].
+        if (n > 1) store_release(&to->tail, to_tail + n - 1);
+        return g;
+    }
+}

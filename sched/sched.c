@@ -1,0 +1,431 @@
+// SPDX-License-Identifier: MIT
+#include "sched/sched.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/maybe.h"
+#include "base/panic.h"
+#include "sched/g.h"
+#include "sched/park.h"
+
+#define SPIN_ROUNDS 4      // tours of all others before an M sleeps
+#define THIEF_PATIENCE 200 // breaths that a thief gives a 'next' before it takes it
+
+// ---- Queues ----------------------------------------------------------------------------------
+
+// Puts g behind the others of p and says so to idle workers.
+static void push_tail(struct p *p, struct g *g)
+{
+    struct queue overflow = {0};
+    unsigned n = runq_push(&p->runq, g, &overflow);
+
+    if (n > 0) globq_push(&p->sched->globq, &overflow, n);
+    if (maybe("published, not yet looked")) choice_point();
+    if (p->sched->n_p > 1) idle_wake(p->sched);
+}
+
+void sched_push(struct m *m, struct g *g)
+{
+    push_tail(m->p, g);
+}
+
+void sched_push_next(struct m *m, struct g *g)
+{
+    struct g *kicked = runq_put_next(&m->p->runq, g);
+
+    if (kicked) push_tail(m->p, kicked); // a lone one wakes nobody (W4)
+}
+
+void sched_push_outside(struct g *g)
+{
+    struct sched *s = g->sched;
+    struct queue one = {0};
+
+    queue_push(&one, &g->node);
+    globq_push(&s->globq, &one, 1);
+    idle_wake(s);
+}
+
+// ---- Choosing --------------------------------------------------------------------------------
+
+// What runs next on this M without looking further; NULL: nothing, or it is time to look
+// everywhere (every SCHED_FAIR_TICKS).
+static struct g *pick(struct p *p)
+{
+    uint32_t tick = load_own(&p->tick) + 1;
+    struct g *g;
+
+    store_relaxed(&p->tick, tick); // relaxed: a statistic for thieves and sysmon
+    if (tick % SCHED_FAIR_TICKS == 0) return NULL;
+    if (p->next_runs < SCHED_NEXT_RUNS && (g = runq_take_next(&p->runq))) {
+        p->next_runs++;
+        return g;
+    }
+    p->next_runs = 0;
+    if ((g = runq_pop(&p->runq))) return g;
+    return runq_take_next(&p->runq);
+}
+
+// A share of the global queue: one to run, the others into the own ring.
+static struct g *take_global(struct m *m)
+{
+    struct sched *s = m->sched;
+    struct queue batch = {0};
+    uint32_t most = globq_len(&s->globq) / s->n_p + 1;
+
+    if (most > RUNQ_SIZE / 2) most = RUNQ_SIZE / 2;
+    if (globq_pop(&s->globq, most, &batch) == 0) return NULL;
+    struct g *first = g_of_node(queue_pop(&batch));
+    for (struct queue_node *n; (n = queue_pop(&batch));) sched_push(m, g_of_node(n));
+    return first;
+}
+
+// Makes the coroutines of finished operations run.
+static void ready_ops(struct m *m, struct queue done)
+{
+    for (struct queue_node *n; (n = queue_pop(&done));) {
+        struct g *g = container_of(n, struct op, node)->owner;
+
+        if (maybe("completion seen, not yet ready")) choice_point();
+        if (g_ready(g)) sched_push(m, g);
+    }
+}
+
+static void run_timers(struct m *m)
+{
+    struct timers *ts = &m->p->timers;
+
+    if (load_relaxed(&ts->earliest) == CLOCK_NEVER) return; // relaxed: a look
+    struct queue due = timers_run(ts, clock_now());
+    for (struct queue_node *n; (n = queue_pop(&due));) {
+        struct g *g = g_of_node(n);
+
+        if (g_ready(g)) sched_push(m, g);
+    }
+}
+
+// What the kernel and the clock have for this M.
+static void look_outside(struct m *m)
+{
+    if (poller_pending(m->poller)) ready_ops(m, poller_poll(m->poller, CLOCK_PAST));
+    run_timers(m);
+}
+
+// Gives the owner of v a moment to come to its 'next' itself: true if it did not.
+static bool waits_in_vain(struct p *v)
+{
+    uint32_t tick = load_relaxed(&v->tick); // relaxed: a statistic
+
+    if (!load_relaxed(&v->runq.next)) return false; // relaxed: a look
+    for (int i = 0; i < THIEF_PATIENCE; i++) {
+        os_pause();
+        if (load_relaxed(&v->tick) != tick) return false; // relaxed: a statistic
+    }
+    return true;
+}
+
+static struct g *steal_round(struct m *m, bool last)
+{
+    struct sched *s = m->sched;
+    uint32_t from = rand_below(&m->p->rand, s->n_p);
+
+    for (uint32_t i = 0; i < s->n_p; i++) {
+        struct p *v = &s->ps[(from + i) % s->n_p];
+        struct g *g;
+
+        if (v == m->p || runq_empty(&v->runq)) continue;
+        if ((g = runq_steal(&m->p->runq, &v->runq, last && waits_in_vain(v)))) return g;
+    }
+    return NULL;
+}
+
+static struct g *steal(struct m *m)
+{
+    if (m->sched->n_p == 1 || !idle_spin_begin(m)) return NULL;
+    for (int i = 1; i <= SPIN_ROUNDS; i++) {
+        struct g *g = steal_round(m, i == SPIN_ROUNDS);
+
+        if (g) {
+            struct p_counts *c = &m->p->counts;
+            store_relaxed(&c->steals, load_own(&c->steals) + 1); // relaxed: a statistic
+            return g;
+        }
+    }
+    return NULL;
+}
+
+// The next coroutine for this M, from anywhere; NULL: the runtime ends.
+static struct g *find_work(struct m *m)
+{
+    for (;;) {
+        struct g *g;
+
+        // [EXIT-SEEN] acquire, pairs with [EXIT-SET].
+        if (load_acquire(&m->sched->exiting)) return NULL;
+        if (load_own(&m->p->tick) % SCHED_FAIR_TICKS == 0) {
+            look_outside(m);
+            if ((g = take_global(m))) return g;
+        }
+        if ((g = pick(m->p))) return g;
+        if (load_own(&m->p->tick) % SCHED_FAIR_TICKS == 0) continue;
+        look_outside(m); // a round is over: submit what it queued
+        if ((g = pick(m->p))) return g;
+        if ((g = take_global(m))) return g;
+        if ((g = steal(m))) return g;
+        if (!runq_empty(&m->p->runq)) continue; // the pick above was a fair tick
+        ready_ops(m, idle_sleep(m));
+    }
+}
+
+// ---- Switching -------------------------------------------------------------------------------
+
+// The coroutine's wait is committed; if it was cancelled before that could be seen, ends it.
+static void commit_park(struct m *m, struct g *g)
+{
+    // Read before it may run elsewhere.
+    uint64_t ticket = load_own(&g->task.wait);
+
+    if (maybe("left its stack, not yet committed")) choice_point();
+    if (!g_commit(g)) {
+        sched_push(m, g); // a ready came meanwhile
+        return;
+    }
+    // [CANCEL-LOOK] seq_cst, pairs with [CANCEL-SET]; behind [G-COMMIT].
+    if (load_seq_cst(&g->canceled)) sched_cancel_wait(g, ticket);
+}
+
+static void release(struct m *m, struct g *g)
+{
+    struct p *p = m->p;
+    struct sched *s = g->sched;
+
+    timer_forget(g);
+    g_end(g);
+    context_fini(&g->context);
+    if (g->sized) {
+        gtable_clear(&s->gtable, g->stack.index);
+        stack_put_sized(&s->depot, &g->stack);
+    } else {
+        stack_put(&p->stacks, &g->stack);
+    }
+    // [G-ENDED] release, pairs with [LIVE-SUM]: what it did is done.
+    store_release(&p->counts.ended, load_own(&p->counts.ended) + 1);
+}
+
+// Finishes what the coroutine that ran before on this M began (I4).
+static void finish_left(struct m *m)
+{
+    struct g *g = m->left;
+
+    switch (m->left_how) {
+    case LEAVE_NOTHING: break;
+    case LEAVE_PARK: commit_park(m, g); break;
+    case LEAVE_YIELD: sched_push(m, g); break;
+    case LEAVE_END: release(m, g); break;
+    }
+    m->left_how = LEAVE_NOTHING;
+}
+
+// First thing in a coroutine that was switched to.
+static void arrive(struct m *m)
+{
+    finish_left(m);
+    *m->errno_here = m->g->saved_errno;
+    sched_leave(m);
+}
+
+// Leaves g for whoever is next; returns when g runs again, maybe on another M.
+static void leave(struct m *m, struct g *g, enum leave how)
+{
+    struct g *next = pick(m->p);
+    struct context *to = &m->context;
+
+    if (next) {
+        g_run(next);
+        to = &next->context;
+    }
+    g->saved_errno = *m->errno_here;
+    m->g = next;
+    m->left = g;
+    m->left_how = how;
+    choice_point();
+    arrive(context_switch(&g->context, to, m, how == LEAVE_END));
+}
+
+void sched_park(struct m *m, struct g *g)
+{
+    leave(m, g, LEAVE_PARK);
+}
+
+void sched_yield(void)
+{
+    struct m *m = sched_enter();
+    struct g *g = m->g;
+
+    g->budget = G_TICKS;
+    g_yield(g);
+    leave(m, g, LEAVE_YIELD);
+}
+
+// A coroutine's first instructions and its last ones, around fn.
+static void enter_g(void *word)
+{
+    arrive(word);
+}
+
+static void leave_g(void)
+{
+    struct m *m = sched_enter();
+
+    leave(m, m->g, LEAVE_END);
+    panic("a coroutine that ended was resumed");
+}
+
+// ---- The worker thread -------------------------------------------------------------------------
+
+static void run(struct m *m, struct g *g)
+{
+    // W3: what was found may be the first of many.
+    if (idle_spin_end(m)) idle_wake(m->sched);
+    g_run(g);
+    m->g = g;
+    choice_point();
+    context_switch(&m->context, &g->context, m, false);
+    finish_left(m);
+}
+
+// The poller, then a P. Says through m->started how it went.
+static int start_here(struct m *m)
+{
+    struct sched *s = m->sched;
+    int err;
+
+    m->errno_here = os_errno();
+    context_adopt(&m->context);
+    err = poller_open(s->poller_kind, 0, &m->poller);
+    // [M-STARTED] release, pairs with [M-START-SEEN].
+    store_release(&m->started, err < 0 ? (uint32_t)-err : M_STARTED);
+    os_futex_wake(&m->started, 1);
+    return err;
+}
+
+void sched_m_main(void *arg)
+{
+    struct m *m = arg;
+    struct sched *s = m->sched;
+
+    os_self_set(m);
+    if (start_here(m) < 0) {
+        idle_retire(m);
+    } else {
+        if (s->thread_start) s->thread_start(s->thread_arg);
+        idle_take_given(m);
+        for (struct g *g; (g = find_work(m));) run(m, g);
+        if (s->thread_stop) s->thread_stop(s->thread_arg);
+    }
+    context_fini(&m->context);
+    os_self_set(NULL);
+}
+
+// ---- Spawn -------------------------------------------------------------------------------------
+
+#define ID_BATCH 1024
+
+static uint64_t next_id(struct p *p)
+{
+    static atomic_u64 ids; // of the process: never re-used, 0 is nobody
+
+    if (!p) return add_relaxed(&ids, 1) + 1; // relaxed: a counter
+    if (p->id_first == p->id_last) {
+        p->id_first = add_relaxed(&ids, ID_BATCH) + 1; // relaxed: a counter
+        p->id_last = p->id_first + ID_BATCH;
+    }
+    return p->id_first++;
+}
+
+static struct stack *get_stack(struct sched *s, struct p *p, const struct spawn *how)
+{
+    if (how->stack_bytes) return stack_get_sized(&s->depot, how->stack_bytes);
+    if (p) return stack_get(&p->stacks);
+    return stack_get_direct(&s->depot);
+}
+
+static void put_stack(struct sched *s, struct p *p, struct g *g)
+{
+    if (g->sized)
+        stack_put_sized(&s->depot, &g->stack);
+    else if (p)
+        stack_put(&p->stacks, &g->stack);
+    else
+        stack_put_direct(&s->depot, &g->stack);
+}
+
+static void set_name(struct g *g, const char *name)
+{
+    g->name[0] = 0;
+    if (name) strncat(g->name, name, G_NAME_BYTES - 1);
+}
+
+// A coroutine on a stack of its own, DEAD still.
+static struct g *make(struct sched *s, struct p *p, const struct spawn *how)
+{
+    struct stack *stack = get_stack(s, p, how);
+    if (!stack) return NULL;
+    struct g *g = container_of(stack, struct g, stack);
+
+    if (!g->sched || g->sched != s || how->stack_bytes) { // its first life
+        g->sched = s;
+        g->sized = how->stack_bytes != 0;
+        if (gtable_set(&s->gtable, stack->index, g) < 0) {
+            g->sched = NULL;
+            put_stack(s, p, g);
+            return NULL;
+        }
+    }
+    g->id = next_id(p);
+    // A wait's number outlives its coroutine (I3a); a page that the kernel took back and
+    // returned as zeros starts where no older life has been.
+    // relaxed, all: nobody knows g yet
+    if (load_own(&g->task.wait) == 0) store_relaxed(&g->task.wait, g->id << 20 << 3);
+    store_relaxed(&g->canceled, 0);
+    store_relaxed(&g->timer.home, NULL);
+    g->task.is_thread = false;
+    g->saved_errno = 0;
+    g->budget = G_TICKS;
+    g->shields = 0;
+    g->site = how->site;
+    set_name(g, how->name);
+    context_make(&g->context, g->stack.low, g, how->call, how->fn, enter_g, leave_g);
+    return g;
+}
+
+static bool over_limit(struct sched *s)
+{
+    return s->coroutines_max && sched_live(s) >= s->coroutines_max;
+}
+
+int sched_spawn(struct sched *s, const struct spawn *how)
+{
+    struct m *m = m_self();
+    bool inside = m && m->g && m->sched == s;
+
+    if (load_relaxed(&s->stopping)) return -ECANCELED; // relaxed: the spawner itself is live
+    if (over_limit(s)) return -EAGAIN;
+    if (inside) sched_enter();
+    struct g *g = make(s, inside ? m->p : NULL, how);
+    if (g) {
+        g_start(g);
+        if (inside) {
+            struct p_counts *c = &m->p->counts;
+            store_relaxed(&c->made, load_own(&c->made) + 1); // relaxed: see sched_live
+            sched_push_next(m, g);
+        } else {
+            add_relaxed(&s->made_outside, 1); // relaxed: see sched_live
+            sched_push_outside(g);
+        }
+    }
+    if (inside) sched_leave(m);
+    return g ? 0 : -ENOMEM;
+}

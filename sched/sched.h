@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: MIT
+// sched - finds what runs next and switches to it. What a runtime's workers share.
+//
+//      coroutine a                 coroutine b                       M's own stack
+//      park, yield, end
+//      pick: b, from this P  --->  finish a's leaving, go on
+//                                  pick: nothing here           -->  finish b's leaving
+//                                                                    look everywhere, sleep
+//                            <---------------------------------------  found a
+//
+// The switch goes straight from coroutine to coroutine; the successor finishes what the
+// predecessor began (commit its park, queue it again, release its stack), because only then are
+// its registers saved and its stack left (I4). Decision 12, after Linux's finish_task_switch.
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/parker.h"
+#include "base/stack.h"
+#include "netpoll/netpoll.h"
+#include "sched/globq.h"
+#include "sched/gtable.h"
+#include "sched/idle.h"
+#include "sched/m.h"
+#include "sched/p.h"
+#include "sched/sysmon.h"
+
+#define SCHED_FAIR_TICKS 61u // prime, as in Go: no pattern of spawns keeps step with it
+#define SCHED_NEXT_RUNS 3u   // times in a row that 'next' goes before the ring
+
+struct arch_call;
+struct coir_site;
+
+struct sched {
+    // Constant after sched_start.
+    uint32_t n_p;
+    struct p *ps;
+    struct m *ms; // as many as Ps; a thread starts when its P is first needed
+    enum poller_kind poller_kind;
+    void (*thread_start)(void *), (*thread_stop)(void *);
+    void *thread_arg;
+    void (*log)(void *arg, int level, const char *line); // NULL: silent
+    void *log_arg;
+    uint32_t coroutines_max; // 0: none
+
+    // Own locks: each type's header.
+    struct stack_depot depot;
+    struct globq globq;
+    struct gtable gtable;
+    struct idle idle;
+    struct sysmon sysmon;
+
+    // Atomic.
+    atomic_u64 made_outside; // coroutines started by threads without a P of ours
+    atomic_u32 stopping;     // no more spawns; who goes idle looks whether the last one ended
+    atomic_u32 exiting;      // no coroutine is left: every M ends
+    struct parker stopper;   // readied when no coroutine is left after 'stopping'
+};
+
+struct sched_config {
+    uint32_t workers;
+    size_t stack_bytes, guard_bytes;
+    enum poller_kind poller_kind;
+};
+
+// Fills *s (zero-filled, hooks set) and starts its first worker; returns when that one has its
+// poller. 0 | -ENOMEM | -EAGAIN (no thread) | what poller_open says.
+int sched_start(struct sched *s, const struct sched_config *config);
+
+// Waits until no coroutine is left or the deadline, after sched_stopping. 0 | -ETIMEDOUT
+int sched_drain(struct sched *s, int64_t deadline);
+// From now on spawns are refused and the last coroutine's end is announced.
+void sched_stopping(struct sched *s);
+// Ends the workers and frees everything; no coroutine is left.
+void sched_fini(struct sched *s);
+
+// Coroutines that started and did not end. Any thread; exact when nobody spawns.
+uint64_t sched_live(struct sched *s);
+
+// How a coroutine is made.
+struct spawn {
+    const struct arch_call *call;
+    void (*fn)(void);
+    const struct coir_site *site;
+    const char *name;   // NULL: none; copied
+    size_t stack_bytes; // 0: the default
+};
+
+// Makes a coroutine and queues it. Any thread. 0 | -ENOMEM | -EAGAIN | -ECANCELED (stopping)
+int sched_spawn(struct sched *s, const struct spawn *how);
+
+// Cancels every coroutine: from now on their waits end with -ECANCELED. Any thread.
+void sched_cancel_all(struct sched *s);
+// Ends g's wait 'ticket' because g is cancelled, or asks its operation to end; nothing if that
+// wait is over. Any thread (park.c).
+void sched_cancel_wait(struct g *g, uint64_t ticket);
+
+// A worker went idle, behind a full fence: tells the stopper if no coroutine is left.
+void sched_went_idle(struct sched *s);
+
+// The running coroutine lets others run.
+void sched_yield(void);
+// The running coroutine leaves until somebody readies it; called with the wait opened.
+void sched_park(struct m *m, struct g *g);
+
+// Enter and leave the runtime on a coroutine (p.h, P2). Between them this M's P may be touched.
+static inline struct m *sched_enter(void)
+{
+    struct m *m = m_self();
+
+    p_enter(m->p, m->mine);
+    return m;
+}
+
+static inline void sched_leave(struct m *m)
+{
+    p_leave(m->p, m->mine);
+}
+
+// Queues a runnable coroutine on this M's P (state RT): into 'next', or behind the others.
+void sched_push_next(struct m *m, struct g *g);
+void sched_push(struct m *m, struct g *g);
+// The same from a thread that holds no P of g's runtime.
+void sched_push_outside(struct g *g);
+
+// The main function of an M's thread.
+void sched_m_main(void *m);

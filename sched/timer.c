@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: MIT
+#include "sched/timer.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/panic.h"
+#include "base/platform.h"
+#include "netpoll/netpoll.h"
+#include "sched/g.h"
+
+#define ARITY 4
+#define FIRST_ROOM 64
+#define RETRY_NS 1000000 // after a cancel that found no memory
+
+void timers_init(struct timers *ts)
+{
+    *ts = (struct timers){0};
+    lock_init(&ts->lock, LOCK_RANK_TIMERS);
+    store_relaxed(&ts->earliest, CLOCK_NEVER); // relaxed: before any thread
+}
+
+void timers_fini(struct timers *ts)
+{
+    must(ts->n == 0); // T4: every coroutine took its own out
+    os_free(ts->heap);
+}
+
+// ---- The heap: the smallest key first, each entry knows its slot -------------------------------
+
+static void put_locked(struct timers *ts, uint32_t i, struct g *g)
+{
+    ts->heap[i] = g;
+    g->timer.slot = i;
+}
+
+static void sift_up_locked(struct timers *ts, uint32_t i, struct g *g)
+{
+    while (i > 0) {
+        uint32_t parent = (i - 1) / ARITY;
+
+        if (ts->heap[parent]->timer.key <= g->timer.key) break;
+        put_locked(ts, i, ts->heap[parent]);
+        i = parent;
+    }
+    put_locked(ts, i, g);
+}
+
+static void sift_down_locked(struct timers *ts, uint32_t i, struct g *g)
+{
+    for (;;) {
+        uint32_t first = i * ARITY + 1;
+        uint32_t least = first;
+
+        if (first >= ts->n) break;
+        for (uint32_t c = first + 1; c < first + ARITY && c < ts->n; c++)
+            if (ts->heap[c]->timer.key < ts->heap[least]->timer.key) least = c;
+        if (ts->heap[least]->timer.key >= g->timer.key) break;
+        put_locked(ts, i, ts->heap[least]);
+        i = least;
+    }
+    put_locked(ts, i, g);
+}
+
+static void note_earliest_locked(struct timers *ts)
+{
+    // relaxed: a sleeper reads it behind [IDLE-FENCE], a runner only to look
+    store_relaxed(&ts->earliest, ts->n ? ts->heap[0]->timer.key : CLOCK_NEVER);
+}
+
+static int grow_locked(struct timers *ts)
+{
+    uint32_t room = ts->room ? ts->room * 2 : FIRST_ROOM;
+    struct g **heap = os_alloc(room * sizeof(struct g *), alignof(struct g *));
+
+    if (!heap) return -ENOMEM;
+    if (ts->n) memcpy(heap, ts->heap, ts->n * sizeof(struct g *));
+    os_free(ts->heap);
+    ts->heap = heap;
+    ts->room = room;
+    return 0;
+}
+
+static int insert_locked(struct timers *ts, struct g *g)
+{
+    if (ts->n == ts->room) {
+        int err = grow_locked(ts);
+
+        if (err < 0) return err;
+    }
+    store_relaxed(&g->timer.home, ts); // relaxed: under the lock, or a look
+    sift_up_locked(ts, ts->n++, g);
+    return 0;
+}
+
+static void remove_locked(struct timers *ts, struct g *g)
+{
+    uint32_t i = g->timer.slot;
+    struct g *last = ts->heap[--ts->n];
+
+    check(ts->heap[i] == g || last == g);
+    store_relaxed(&g->timer.home, NULL); // relaxed: under the lock, or a look
+    if (last == g) return;
+    if (last->timer.key < g->timer.key)
+        sift_up_locked(ts, i, last);
+    else
+        sift_down_locked(ts, i, last);
+}
+
+// ---- What coroutines call ----------------------------------------------------------------------
+
+// Writes what the lock guards. True: the entry that stands in the heap already serves.
+static bool set_locked(struct timers *ts, struct g *g, int64_t when)
+{
+    struct timer *t = &g->timer;
+
+    store_relaxed(&t->when, when); // relaxed: read under the lock, or only as a look
+    t->ticket = g->task.ticket;    // T3
+    t->np = load_own(&g->io_poller);
+    t->op_key = load_own(&g->io_key);
+    if (load_own(&t->home) != ts) return false;
+    return t->key <= when; // T2: later than its key is looked at when the key comes up
+}
+
+int timer_arm(struct timers *ts, struct g *g, int64_t when)
+{
+    struct timer *t = &g->timer;
+    int err = 0;
+
+    // Only g itself moves its timer to another heap, so home can only become NULL under us.
+    struct timers *old = load_own(&t->home);
+    if (old && old != ts) timer_forget(g);
+
+    lock_acquire(&ts->lock);
+    if (!set_locked(ts, g, when)) {
+        if (load_own(&t->home) == ts) remove_locked(ts, g);
+        t->key = when;
+        err = insert_locked(ts, g);
+        note_earliest_locked(ts);
+    }
+    lock_release(&ts->lock);
+    return err;
+}
+
+void timer_forget(struct g *g)
+{
+    // g writes home itself but for a run that drops it, so a stale look costs a lock, no more.
+    struct timers *ts = load_relaxed(&g->timer.home); // relaxed: see above
+
+    if (!ts) return;
+    lock_acquire(&ts->lock);
+    if (load_relaxed(&g->timer.home) == ts) { // relaxed: under the lock
+        remove_locked(ts, g);
+        note_earliest_locked(ts);
+    }
+    lock_release(&ts->lock);
+}
+
+// ---- Expiry ------------------------------------------------------------------------------------
+
+// The deadline of an operation only asks. False: there was no memory to ask with.
+static bool ask(struct timer *t)
+{
+    return poller_cancel_any(t->np, t->op_key, -ETIMEDOUT) == 0;
+}
+
+// One entry whose key has come up: put back, dropped, asked to end, or claimed (true).
+static bool expire_locked(struct timers *ts, struct g *g, int64_t now)
+{
+    struct timer *t = &g->timer;
+    int64_t when = load_relaxed(&t->when); // relaxed: a disarm may be missed, the ticket decides
+
+    if (when != CLOCK_NEVER && when > now) { // pushed later meanwhile (T2)
+        t->key = when;
+        sift_down_locked(ts, t->slot, g);
+        return false;
+    }
+    if (when != CLOCK_NEVER && (t->ticket & WAIT_KIND) == WAIT_OPEN_IO && !ask(t)) {
+        t->key = now + RETRY_NS;
+        sift_down_locked(ts, t->slot, g);
+        return false;
+    }
+    remove_locked(ts, g);
+    if (when == CLOCK_NEVER || (t->ticket & WAIT_KIND) == WAIT_OPEN_IO) return false;
+    if (!wait_claim(&g->task, t->ticket)) return false;
+    g->task.outcome = -ETIMEDOUT;
+    return true;
+}
+
+struct queue timers_run(struct timers *ts, int64_t now)
+{
+    struct queue due = {0};
+
+    if (load_relaxed(&ts->earliest) > now) return due; // relaxed: a look
+    lock_acquire(&ts->lock);
+    while (ts->n && ts->heap[0]->timer.key <= now) {
+        struct g *g = ts->heap[0];
+
+        if (expire_locked(ts, g, now)) queue_push(&due, &g->node);
+    }
+    note_earliest_locked(ts);
+    lock_release(&ts->lock);
+    return due;
+}

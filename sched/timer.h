@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MIT
+// timer - the deadlines of parked coroutines: a 4-ary heap per P, lazily cancelled.
+//
+//     arm(when)    in this P's heap and not later than its key: one store
+//                  else: into this P's heap, under its lock
+//     disarm       one store; the entry stays until its key comes up
+//     run(now)     takes entries with key <= now; those pushed later go back with a new key,
+//                  those disarmed are dropped, the rest claim their waits
+//
+// T1  A timer is in at most one heap, and 'home' names it, guarded by that heap's lock; only the
+//     coroutine itself changes home to another heap.
+// T2  key <= when always: a deadline is never missed by laziness, only looked at once too often.
+// T3  The ticket is written with 'when' under the lock and read under the lock: a deadline
+//     meets the wait that it was set for or none.
+// T4  A coroutine that ends takes its timer out (timer_forget): no heap names a dead coroutine.
+//
+// Lazy cancel follows Go's timers: most deadlines never fire, so what counts is arm and disarm.
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/atomic.h"
+#include "base/list.h"
+#include "base/lock.h"
+
+struct g;
+
+struct timer {
+    atomic_ptr(struct timers) home; // NULL: in no heap; written under its lock (T1)
+    int64_t key;         // its place in the heap; guarded by home's lock
+    uint32_t slot;       // its index there; guarded by home's lock
+    uint64_t ticket;     // the wait it ends; guarded by home's lock
+    struct poller *np;   // the operation it asks to end, where the wait is OPEN_IO;
+    uint64_t op_key;     // guarded by home's lock
+    atomic_i64 when;     // CLOCK_NEVER: disarmed
+};
+
+// One per P.
+struct timers {
+    struct lock lock;
+    struct g **heap; // guarded by lock
+    uint32_t n, room;
+
+    // Atomic: written under the lock, read by anybody. CLOCK_NEVER when empty.
+    atomic_i64 earliest;
+};
+
+void timers_init(struct timers *ts);
+void timers_fini(struct timers *ts);
+
+// Sets g's deadline for the wait that it opened last. g itself, on the M that holds ts.
+// 0 | -ENOMEM (the heap cannot grow)
+int timer_arm(struct timers *ts, struct g *g, int64_t when);
+// The wait is over. g itself. Never blocks.
+static inline void timer_disarm(struct timer *t)
+{
+    // relaxed: a run that still sees the old time claims with an old ticket and fails
+    store_relaxed(&t->when, INT64_MAX);
+}
+// g ends. Its successor, before the stack is reused.
+void timer_forget(struct g *g);
+
+// Coroutines whose deadline has passed and whose waits this call claimed, as a queue of their
+// nodes, for the caller to make runnable: outcome is -ETIMEDOUT. Waits for I/O are not claimed;
+// their operations are asked to end. Any thread.
+struct queue timers_run(struct timers *ts, int64_t now);
