@@ -6,7 +6,6 @@
 #include "arch/x86_64/frame.h"
 
 #ifdef CONTEXT_ASAN
-#include <pthread.h>
 #include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 #endif
@@ -29,7 +28,8 @@ struct entry_frame {
     struct arch_call call;
 };
 
-static_assert(offsetof(struct entry_frame, entry) == FRAME_REGS, "known to the assembler");
+static_assert(offsetof(struct entry_frame, entry) == FRAME_REGS,
+              "known to the assembler");
 static_assert(offsetof(struct entry_frame, call) == FRAME_CALL, "known to the assembler");
 static_assert(sizeof(struct entry_frame) == FRAME_BYTES, "known to the assembler");
 
@@ -43,7 +43,7 @@ static_assert(sizeof(struct entry_frame) == FRAME_BYTES, "known to the assembler
 
 // In a sanitizer's build the word of a switch travels with what the other side must announce.
 struct passage {
-    struct context *to;
+    struct context *from, *to;
     void *word;
 };
 
@@ -52,7 +52,9 @@ UNINSTRUMENTED static void *arrive(struct passage *passage)
     void *word = passage->word;
 
 #ifdef CONTEXT_ASAN
-    __sanitizer_finish_switch_fiber(passage->to->fake, NULL, NULL);
+    // ASan knows the bounds of the stack that was left: so an adopted one's become known.
+    __sanitizer_finish_switch_fiber(passage->to->fake, &passage->from->low,
+                                    &passage->from->bytes);
 #endif
     return word;
 }
@@ -60,7 +62,7 @@ UNINSTRUMENTED static void *arrive(struct passage *passage)
 UNINSTRUMENTED void *context_switch(struct context *from, struct context *to, void *word,
                                     bool from_ends)
 {
-    struct passage passage = {to, word};
+    struct passage passage = {from, to, word};
 
     (void)from_ends;
 #ifdef CONTEXT_ASAN
@@ -87,7 +89,8 @@ static void make_fiber(struct context *c, void *low, void *top, void (*enter)(vo
     c->low = low;
     c->bytes = (size_t)((char *)top - (char *)low);
     c->fake = NULL;
-    __asan_unpoison_memory_region(low, c->bytes); // what the last coroutine there left behind
+    __asan_unpoison_memory_region(low,
+                                  c->bytes); // what the last coroutine there left behind
 #else
     (void)low;
     (void)top;
@@ -100,16 +103,6 @@ static void make_fiber(struct context *c, void *low, void *top, void (*enter)(vo
 void context_adopt(struct context *c)
 {
     *c = (struct context){0};
-#ifdef CONTEXT_ASAN
-    pthread_attr_t attr;
-    void *low = NULL;
-
-    if (pthread_getattr_np(pthread_self(), &attr) == 0) {
-        pthread_attr_getstack(&attr, &low, &c->bytes);
-        pthread_attr_destroy(&attr);
-    }
-    c->low = low;
-#endif
 #ifdef CONTEXT_TSAN
     c->fiber = __tsan_get_current_fiber();
     c->borrowed = true;

@@ -81,7 +81,8 @@ void *arch_switch(void **ret_sp, void *to_sp, void *word);
 #if defined(CONTEXT_ASAN) || defined(CONTEXT_TSAN)
 // Leaves 'from', goes on in 'to' and returns, later, the word of whoever comes back. 'from_ends':
 // nobody will.
-void *context_switch(struct context *from, struct context *to, void *word, bool from_ends);
+void *context_switch(struct context *from, struct context *to, void *word,
+                     bool from_ends);
 #else
 static inline void *context_switch(struct context *from, struct context *to, void *word,
                                    bool from_ends)

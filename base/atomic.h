@@ -126,8 +126,7 @@ void sim_point(void);
 // Strong compare and swap: true when *was was there and x stands there now; else *was is
 // what was found.
 #define ATOMIC_CAS(w, was, x, order, fail)                                               \
-    (ATOMIC_RMW(),                                                                       \
-     __atomic_compare_exchange_n(&(w)->value, was, x, false, order, fail))
+    (ATOMIC_RMW(), __atomic_compare_exchange_n(&(w)->value, was, x, false, order, fail))
 
 #define cas_relaxed(w, was, x) ATOMIC_CAS(w, was, x, __ATOMIC_RELAXED, __ATOMIC_RELAXED)
 #define cas_acquire(w, was, x) ATOMIC_CAS(w, was, x, __ATOMIC_ACQUIRE, __ATOMIC_ACQUIRE)

@@ -7,7 +7,7 @@
 
 #include "base/platform.h"
 
-#define CLOCK_NEVER INT64_MAX // COIR_FOREVER
+#define CLOCK_NEVER INT64_MAX   // COIR_FOREVER
 #define CLOCK_PAST ((int64_t)0) // COIR_NOW: a deadline that has always passed
 
 // A system call and a clock read: not on the switch path (29 ns).

@@ -10,7 +10,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define container_of(p, type, member) ((type *)(void *)((char *)(p)-offsetof(type, member)))
+#define container_of(p, type, member)                                                    \
+    ((type *)(void *)((char *)(p)-offsetof(type, member)))
 
 struct list_node {
     struct list_node *next, *prev; // NULL when on no list

@@ -12,7 +12,8 @@ int parker_park(struct parker *p, int64_t deadline)
 {
     uint32_t was = EMPTY;
 
-    if (cas_relaxed(&p->state, &was, ASLEEP)) { // relaxed: nothing is read on its strength
+    // relaxed: nothing is read on its strength
+    if (cas_relaxed(&p->state, &was, ASLEEP)) {
         int err = 0;
         while (err != -ETIMEDOUT && load_relaxed(&p->state) == ASLEEP) // relaxed: a hint
             err = os_futex_wait(&p->state, ASLEEP, deadline);

@@ -19,9 +19,9 @@
 
 // ---- Time and chance ---------------------------------------------------------------------
 
-int64_t os_now(void);    // CLOCK_MONOTONIC, ns
-uint64_t os_random(void);    // a seed; weak where the kernel has none, never fails
-void os_pause(void);         // a spin loop's breath
+int64_t os_now(void);     // CLOCK_MONOTONIC, ns
+uint64_t os_random(void); // a seed; weak where the kernel has none, never fails
+void os_pause(void);      // a spin loop's breath
 void os_sleep_until(int64_t when);
 
 // ---- Threads -----------------------------------------------------------------------------
@@ -49,6 +49,10 @@ void os_self_set(void *self);
 uint64_t os_thread_id(void);
 // A bit per lock rank that this thread holds; debug builds only (base/lock.h).
 uint64_t *os_lock_ranks(void);
+// OS_SCRATCH_BYTES of this thread's own, 16-aligned: what must survive from one call to the next
+// where nothing runs in between.
+#define OS_SCRATCH_BYTES 304
+void *os_scratch(void);
 // Where this thread's errno lives. Same rule: fetch it again after every switch, or keep it in
 // the M.
 int *os_errno(void);

@@ -134,8 +134,10 @@ int os_thread_start(struct os_thread *ret_thread, void (*fn)(void *), void *arg,
     strncat(start->name, name, sizeof(start->name) - 1);
 
     sigfillset(&blocked);
-    const int kept[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT, SIGPROF};
-    for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++) sigdelset(&blocked, kept[i]);
+    const int kept[] = {SIGSEGV, SIGBUS, SIGFPE,  SIGILL,
+                        SIGTRAP, SIGSYS, SIGABRT, SIGPROF};
+    for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++)
+        sigdelset(&blocked, kept[i]);
     pthread_sigmask(SIG_SETMASK, &blocked, &before);
     int err = pthread_create(&thread, NULL, thread_main, start);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -155,6 +157,7 @@ void os_thread_join(struct os_thread thread)
 static _Thread_local void *self;
 static _Thread_local uint64_t lock_ranks;
 static _Thread_local uint64_t thread_id;
+static _Thread_local alignas(16) char scratch[OS_SCRATCH_BYTES];
 
 __attribute__((noinline)) void *os_self(void)
 {
@@ -177,6 +180,12 @@ __attribute__((noinline)) uint64_t *os_lock_ranks(void)
 {
     __asm__ volatile("");
     return &lock_ranks;
+}
+
+__attribute__((noinline)) void *os_scratch(void)
+{
+    __asm__ volatile("");
+    return scratch;
 }
 
 __attribute__((noinline)) int *os_errno(void)
@@ -545,8 +554,10 @@ int os_epoll_wait(int epfd, struct epoll_event *events, int n, int64_t deadline)
         store_relaxed(&no_pwait2, 1);
     }
     int ms = -1; // rounded up: never early
-    if (left) ms = left->tv_sec > 1000000 ? 1000000000
-                                          : (int)(left->tv_sec * 1000 + (left->tv_nsec + 999999) / 1000000);
+    if (left)
+        ms = left->tv_sec > 1000000
+                 ? 1000000000
+                 : (int)(left->tv_sec * 1000 + (left->tv_nsec + 999999) / 1000000);
     int ready = ONCE(epoll_wait(epfd, events, n, ms));
     return ready == -EINTR ? 0 : ready;
 }

@@ -7,7 +7,7 @@
 #include "base/panic.h"
 #include "base/platform.h"
 
-#define FIRST_SLOTS 64u  // of the first region; each next one has twice as many
+#define FIRST_SLOTS 64u // of the first region; each next one has twice as many
 #define MOST_SLOTS 8192u
 #define COLOURS 16u
 #define COLOUR_BYTES 64u
@@ -35,7 +35,8 @@ int stack_depot_init(struct stack_depot *d, const struct stack_config *config)
         .usable_bytes = round_up(config->usable_bytes, page),
         .guard_bytes = round_up(config->guard_bytes, page),
         .head_bytes = round_up(config->head_bytes, CACHE_LINE),
-        .protect_budget = limit > 2 * MAPPINGS_LEFT ? (limit - MAPPINGS_LEFT) / 2 : limit / 4,
+        .protect_budget =
+            limit > 2 * MAPPINGS_LEFT ? (limit - MAPPINGS_LEFT) / 2 : limit / 4,
         .light = !config->no_light,
     };
     d->slot_bytes = d->guard_bytes + d->usable_bytes;
@@ -93,7 +94,8 @@ static uint32_t guard_locked(struct stack_depot *d, char *first, uint32_t n)
 }
 
 // The descriptor of the stack whose lowest usable byte is low.
-static struct stack *place(struct stack_depot *d, char *low, size_t usable, uint32_t index)
+static struct stack *place(struct stack_depot *d, char *low, size_t usable,
+                           uint32_t index)
 {
     char *top = low + usable - index % COLOURS * COLOUR_BYTES;
     struct stack *s = (struct stack *)(void *)(top - d->head_bytes);

@@ -58,7 +58,7 @@ struct stack_depot {
     uint32_t n_indices;
     uint32_t *spare_indices; // of sized stacks that are gone
     uint32_t n_spare, spare_room;
-    uint32_t n_sized; // indices ever given to sized stacks: all may come back at once
+    uint32_t n_sized;     // indices ever given to sized stacks: all may come back at once
     bool light;           // light guards work here
     uint32_t n_protected; // PROT_NONE guards made
 };

@@ -56,8 +56,8 @@ struct waiter {
     struct list_node node; // guarded by the lock of what is waited for
     struct task *task;
     uint64_t ticket;
-    void *value;           // what it gives or wants; meaning is the object's
-    uint32_t tag;          // which of several waiters of the task this is
+    void *value;  // what it gives or wants; meaning is the object's
+    uint32_t tag; // which of several waiters of the task this is
 };
 
 // Ends the wait that 'ticket' names, if it is still open. Any thread. True: the caller won, must

@@ -63,7 +63,7 @@ struct poller {
     struct op_slot *slots;
     uint32_t n_slots, first_free;
     uint32_t in_flight;
-    struct queue done; // finished, not yet returned
+    struct queue done;      // finished, not yet returned
     struct cancel *unasked; // cancels that found no room in the kernel's queue
     uint32_t n_unasked, unasked_room;
 

@@ -31,7 +31,7 @@
 // Who waits for one descriptor.
 struct interest {
     struct list readers, writers;
-    bool known;  // the kernel has it, as far as we know
+    bool known; // the kernel has it, as far as we know
 };
 
 struct epoll {
@@ -70,8 +70,10 @@ static ssize_t write_some(const struct op *op)
     struct iovec one = {op->buf, op->len};
 
     if (op->code == OP_WRITE) iov = &one;
-    for (uint32_t i = 0; op->code == OP_WRITEV && i < op->len && iov->iov_len == 0; i++) iov++;
-    return os_write(op->fd, iov->iov_base, iov->iov_len < PIPE_BUF ? iov->iov_len : PIPE_BUF);
+    for (uint32_t i = 0; op->code == OP_WRITEV && i < op->len && iov->iov_len == 0; i++)
+        iov++;
+    return os_write(op->fd, iov->iov_base,
+                    iov->iov_len < PIPE_BUF ? iov->iov_len : PIPE_BUF);
 }
 
 static ssize_t write_now(const struct op *op, bool is_ready)
@@ -129,8 +131,10 @@ static int32_t attempt(struct op *op, bool is_ready)
     case OP_READV: return clip(read_now(op, is_ready));
     case OP_WRITE:
     case OP_WRITEV: return clip(write_now(op, is_ready));
-    case OP_RECV: return clip(os_recv(op->fd, op->buf, op->len, op->flags | MSG_DONTWAIT));
-    case OP_SEND: return clip(os_send(op->fd, op->buf, op->len, op->flags | MSG_DONTWAIT));
+    case OP_RECV:
+        return clip(os_recv(op->fd, op->buf, op->len, op->flags | MSG_DONTWAIT));
+    case OP_SEND:
+        return clip(os_send(op->fd, op->buf, op->len, op->flags | MSG_DONTWAIT));
     case OP_RECVMSG: return clip(os_recvmsg(op->fd, op->msg, op->flags | MSG_DONTWAIT));
     case OP_SENDMSG: return clip(os_sendmsg(op->fd, op->msg, op->flags | MSG_DONTWAIT));
     case OP_ACCEPT: return accept_now(op, is_ready);
@@ -176,7 +180,8 @@ static uint32_t poll_events(struct list *ops)
 
     for (struct list_node *n = ops->head.next; n != &ops->head; n = n->next) {
         const struct op *op = container_of(n, struct op, wait_node);
-        if (op->code == OP_POLL) events |= (uint32_t)op->flags; // EPOLL* are POLL*'s numbers
+        if (op->code == OP_POLL)
+            events |= (uint32_t)op->flags; // EPOLL* are POLL*'s numbers
     }
     return events;
 }
@@ -249,7 +254,8 @@ static void try_waiters(struct poller *np, struct list *ops)
         int32_t result = attempt(op, true);
 
         next = n->next;
-        if (result == -EAGAIN && op->code == OP_POLL) continue; // others may wait for less
+        if (result == -EAGAIN && op->code == OP_POLL)
+            continue; // others may wait for less
         if (result == -EAGAIN) return;
         list_remove(&op->wait_node);
         poller_finish(np, op, result);

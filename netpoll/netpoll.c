@@ -159,7 +159,8 @@ int poller_cancel_any(struct poller *np, uint64_t key, int why)
     bool room = have_room(&np->box, np->n_box, &np->box_room);
     if (room) {
         np->box[np->n_box++] = (struct cancel){key, why};
-        store_relaxed(&np->box_filled, 1); // relaxed: the break orders it, see [POLLER-BREAK]
+        // relaxed: the break orders it, see [POLLER-BREAK]
+        store_relaxed(&np->box_filled, 1);
     }
     lock_release(&np->lock);
     if (!room) return -ENOMEM;
@@ -198,7 +199,8 @@ static void ask_again(struct poller *np)
 static void take_cancels(struct poller *np)
 {
     if (np->n_unasked) ask_again(np);
-    if (load_relaxed(&np->box_filled)) drain_box(np); // relaxed: a hint, or ordered by the break
+    // relaxed: a hint, or ordered by the break
+    if (load_relaxed(&np->box_filled)) drain_box(np);
 }
 
 // ---- Flush and poll ----------------------------------------------------------------------------
@@ -227,8 +229,8 @@ struct queue poller_poll(struct poller *np, int64_t deadline)
 bool poller_pending(const struct poller *np)
 {
     return !queue_empty(&np->done) || np->n_unasked ||
-           load_relaxed(&np->box_filled) || // relaxed: a hint; a sleep looks behind the break
-           np->backend->pending(np);
+           // relaxed: a hint; a sleep looks behind the break
+           load_relaxed(&np->box_filled) || np->backend->pending(np);
 }
 
 unsigned poller_in_flight(const struct poller *np)
@@ -249,7 +251,8 @@ void poller_announce(struct poller *np)
 
     // [POLLER-ANNOUNCE] seq_cst, pairs with [POLLER-BREAK]: announced, then the sleeper looks for
     // work behind a fence of its own.
-    if (cas_seq_cst(&np->state, &was, POLLER_SLEEPS)) arrow("poller", POLLER_RUNS, POLLER_SLEEPS);
+    if (cas_seq_cst(&np->state, &was, POLLER_SLEEPS))
+        arrow("poller", POLLER_RUNS, POLLER_SLEEPS);
 }
 
 void poller_awake(struct poller *np)

@@ -28,12 +28,12 @@
 
 enum op_code {
     OP_NOP,
-    OP_READ,    // buf, len              also writes to and reads from what is not a socket
-    OP_WRITE,   // buf, len
-    OP_READV,   // iov, len = count
-    OP_WRITEV,  // iov, len = count
-    OP_RECV,    // buf, len, flags
-    OP_SEND,    // buf, len, flags       MSG_NOSIGNAL is added
+    OP_READ,   // buf, len              also writes to and reads from what is not a socket
+    OP_WRITE,  // buf, len
+    OP_READV,  // iov, len = count
+    OP_WRITEV, // iov, len = count
+    OP_RECV,   // buf, len, flags
+    OP_SEND,   // buf, len, flags       MSG_NOSIGNAL is added
     OP_RECVMSG, // msg, flags
     OP_SENDMSG, // msg, flags
     OP_ACCEPT,  // addr, addr_len, flags
@@ -48,7 +48,7 @@ struct op {
     struct queue_node node; // links what poller_poll returned
     void *owner;            // opaque here: who waits
     uint8_t code;           // enum op_code
-    bool more_likely;       // RECV, ACCEPT: the last completion said there is more: try at once
+    bool more_likely; // RECV, ACCEPT: the last completion said there is more: try at once
     int fd;
     int flags;
     uint32_t len;
@@ -66,9 +66,10 @@ struct op {
 
     // The poller's own while in flight.
     uint64_t key;
-    int32_t why; // of the first cancel, 0: none
-    bool polling;               // waits for readiness first
-    struct list_node wait_node; // epoll: waits for readiness of fd; ring: found no room yet
+    int32_t why;  // of the first cancel, 0: none
+    bool polling; // waits for readiness first
+    struct list_node
+        wait_node; // epoll: waits for readiness of fd; ring: found no room yet
 };
 
 enum poller_kind { POLLER_URING, POLLER_EPOLL };

@@ -117,8 +117,14 @@ static void fill(struct io_uring_sqe *sqe, const struct op *op)
     case OP_WRITEV: fill_transfer(sqe, IORING_OP_WRITEV, op->iov, op->len); break;
     case OP_RECV: fill_message(sqe, IORING_OP_RECV, op); break;
     case OP_SEND: fill_message(sqe, IORING_OP_SEND, op); break;
-    case OP_RECVMSG: fill_message(sqe, IORING_OP_RECVMSG, op); sqe->len = 1; break;
-    case OP_SENDMSG: fill_message(sqe, IORING_OP_SENDMSG, op); sqe->len = 1; break;
+    case OP_RECVMSG:
+        fill_message(sqe, IORING_OP_RECVMSG, op);
+        sqe->len = 1;
+        break;
+    case OP_SENDMSG:
+        fill_message(sqe, IORING_OP_SENDMSG, op);
+        sqe->len = 1;
+        break;
     case OP_ACCEPT:
         fill_transfer(sqe, IORING_OP_ACCEPT, op->addr, 0);
         sqe->addr2 = (uintptr_t)op->addr_len;
@@ -164,7 +170,8 @@ static bool queue_op(struct uring *u, struct op *op)
 static void queue_or_keep(struct uring *u, struct op *op)
 {
     op->wait_node = (struct list_node){0};
-    if (!list_empty(&u->backlog) || !queue_op(u, op)) list_push_back(&u->backlog, &op->wait_node);
+    if (!list_empty(&u->backlog) || !queue_op(u, op))
+        list_push_back(&u->backlog, &op->wait_node);
 }
 
 static void uring_submit(struct poller *np, struct op *op)
@@ -330,9 +337,9 @@ static int self_test(struct os_ring *ring)
 static int probe(struct os_ring *ring)
 {
     static const uint8_t needed[] = {
-        IORING_OP_READ,    IORING_OP_WRITE,    IORING_OP_READV,   IORING_OP_WRITEV,
-        IORING_OP_RECV,    IORING_OP_SEND,     IORING_OP_RECVMSG, IORING_OP_SENDMSG,
-        IORING_OP_ACCEPT,  IORING_OP_CONNECT,  IORING_OP_POLL_ADD, IORING_OP_ASYNC_CANCEL,
+        IORING_OP_READ,   IORING_OP_WRITE,   IORING_OP_READV,    IORING_OP_WRITEV,
+        IORING_OP_RECV,   IORING_OP_SEND,    IORING_OP_RECVMSG,  IORING_OP_SENDMSG,
+        IORING_OP_ACCEPT, IORING_OP_CONNECT, IORING_OP_POLL_ADD, IORING_OP_ASYNC_CANCEL,
     };
 
     for (size_t i = 0; i < sizeof(needed); i++)
@@ -343,13 +350,15 @@ static int probe(struct os_ring *ring)
 static int try_mode(struct uring *u, size_t mode, unsigned entries)
 {
     struct os_ring_info info;
-    int err = os_ring_open(entries, entries * CQ_PER_SQ, modes[mode].flags, &u->ring, &info);
+    int err =
+        os_ring_open(entries, entries * CQ_PER_SQ, modes[mode].flags, &u->ring, &info);
 
     if (err < 0) return err;
     err = probe(u->ring);
     if (err == 0) err = self_test(u->ring);
     // Sleeping with a deadline and losing no completion need these (5.11).
-    if (err == 0 && !(info.features & IORING_FEAT_EXT_ARG && info.features & IORING_FEAT_NODROP))
+    if (err == 0 &&
+        !(info.features & IORING_FEAT_EXT_ARG && info.features & IORING_FEAT_NODROP))
         err = -ENOSYS;
     if (err < 0) {
         os_ring_close(u->ring);

@@ -90,19 +90,24 @@ static int read_environment(coir_config *c)
     if (got && !c->seed) c->seed = n;
 
     const char *trace = getenv("COIR_TRACE");
-    if (trace && *trace) return refuse(c, -ENOTSUP, "COIR_TRACE: tracing is not there yet");
+    if (trace && *trace)
+        return refuse(c, -ENOTSUP, "COIR_TRACE: tracing is not there yet");
     return read_driver(c);
 }
 
 static int check_values(const coir_config *c)
 {
-    if (c->workers > WORKERS_MOST) return refuse(c, -EINVAL, "workers must be at most 1024");
+    if (c->workers > WORKERS_MOST)
+        return refuse(c, -EINVAL, "workers must be at most 1024");
     if (c->stack_bytes && (c->stack_bytes < STACK_LEAST || c->stack_bytes > STACK_MOST))
         return refuse(c, -EINVAL, "stack_bytes must be from 16 KiB to 1 GiB");
-    if (c->guard_bytes > GUARD_MOST) return refuse(c, -EINVAL, "guard_bytes must be at most 1 MiB");
-    if ((unsigned)c->driver > COIR_DRIVER_EPOLL) return refuse(c, -EINVAL, "no such driver");
+    if (c->guard_bytes > GUARD_MOST)
+        return refuse(c, -EINVAL, "guard_bytes must be at most 1 MiB");
+    if ((unsigned)c->driver > COIR_DRIVER_EPOLL)
+        return refuse(c, -EINVAL, "no such driver");
     if ((unsigned)c->overflow_report > COIR_OFF)
-        return refuse(c, -EINVAL, "overflow_report must be COIR_DEFAULT, COIR_ON or COIR_OFF");
+        return refuse(c, -EINVAL,
+                      "overflow_report must be COIR_DEFAULT, COIR_ON or COIR_OFF");
     if (c->stop_ns < 0) return refuse(c, -EINVAL, "stop_ns must not be negative");
     if (c->allocator) {
         if (!c->allocator->alloc || !c->allocator->release)

@@ -4,6 +4,7 @@
 // The spawn macro calls the assembly stub with the user's arguments in place; the stub writes the
 // argument registers into this thread's capture area, and the commit that follows makes the
 // coroutine from it (coir/spawn.h). Nothing runs in between, so one area a thread is enough.
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -21,14 +22,17 @@
 
 // ---- Spawn -------------------------------------------------------------------------------------
 
-// The capture area of a thread that is not a worker.
-static _Thread_local struct arch_call thread_capture;
+static_assert(sizeof(struct arch_call) <= OS_SCRATCH_BYTES,
+              "the area of an ordinary thread");
+
+// Called by the stub, which has saved every argument register before.
+struct arch_call *spawn_capture_area(void);
 
 __attribute__((noinline)) struct arch_call *spawn_capture_area(void)
 {
     struct m *m = m_self();
 
-    return m ? &m->capture : &thread_capture;
+    return m ? &m->capture : os_scratch();
 }
 
 // Counts a failed spawn, and says so once a second at most.
@@ -39,6 +43,7 @@ static int failed(coir_runtime *rt, int err, const coir_site *site)
     uint64_t n = add_relaxed(&rt->spawn_failures, 1) + 1;
 
     if (last && now - last < LOG_PAUSE) return err;
+    // relaxed: of many one logs
     if (!cas_relaxed(&rt->spawn_logged, &last, now)) return err;
     runtime_log(rt, COIR_LOG_WARNING, "coir: spawn at %s:%d failed: %s (%llu so far)",
                 site ? site->file : "?", site ? site->line : 0, strerrordesc_np(-err),
@@ -53,7 +58,8 @@ static int spawn(coir_runtime *rt, const coir_options *opts, struct spawn *how)
     rt = runtime_or_self(rt);
     if (!rt) return -EPERM;
     if (opts) {
-        if (opts->stack_bytes && (opts->stack_bytes < STACK_LEAST || opts->stack_bytes > STACK_MOST))
+        if (opts->stack_bytes &&
+            (opts->stack_bytes < STACK_LEAST || opts->stack_bytes > STACK_MOST))
             return failed(rt, -EINVAL, how->site);
         if (opts->pinned) return failed(rt, -ENOTSUP, how->site);
         how->name = opts->name;

@@ -12,7 +12,7 @@ struct coir_runtime {
     struct sched sched; // first: a coroutine's sched is its runtime
 
     // Constant after the start.
-    coir_config config;   // with every default filled in
+    coir_config config; // with every default filled in
     char driver_why[128];
 
     // Atomic.

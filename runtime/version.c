@@ -7,5 +7,6 @@
 
 const char *coir_version(void)
 {
-    return TEXT(COIR_VERSION_MAJOR) "." TEXT(COIR_VERSION_MINOR) "." TEXT(COIR_VERSION_PATCH);
+    return TEXT(COIR_VERSION_MAJOR) "." TEXT(COIR_VERSION_MINOR) "." TEXT(
+        COIR_VERSION_PATCH);
 }

@@ -94,7 +94,8 @@ static inline void g_run(struct g *g)
 {
     must(load_own(&g->task.state) == G_RUNNABLE); // I3: taken from one place, once
     arrow("g", G_RUNNABLE, G_RUNNING);
-    store_relaxed(&g->task.state, G_RUNNING); // relaxed: only its own M looks until it parks
+    // relaxed: only its own M looks until it parks
+    store_relaxed(&g->task.state, G_RUNNING);
 }
 
 // RUNNING -> RUNNABLE. The coroutine itself, about to yield; the successor queues it.

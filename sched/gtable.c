@@ -23,7 +23,8 @@ int gtable_set(struct gtable *t, uint32_t index, struct g *g)
 
     if (index / GTABLE_CHUNK >= GTABLE_CHUNKS) return -ENOMEM;
     lock_acquire(&t->lock);
-    if (!*chunk) *chunk = os_alloc(GTABLE_CHUNK * sizeof(struct g *), alignof(struct g *));
+    if (!*chunk)
+        *chunk = os_alloc(GTABLE_CHUNK * sizeof(struct g *), alignof(struct g *));
     if (*chunk)
         (*chunk)[index % GTABLE_CHUNK] = g;
     else

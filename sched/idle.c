@@ -58,9 +58,11 @@ static void retire(struct sched *s, struct p *p)
 {
     lock_acquire(&s->idle.lock);
     p_give(p);
-    store_relaxed(&s->idle.n_retired, load_own(&s->idle.n_retired) + 1); // relaxed: a look
+    // relaxed: a look
+    store_relaxed(&s->idle.n_retired, load_own(&s->idle.n_retired) + 1);
     lock_release(&s->idle.lock);
-    if (s->log) s->log(s->log_arg, 1, "coir: a worker could not be started, going on with fewer");
+    if (s->log)
+        s->log(s->log_arg, 1, "coir: a worker could not be started, going on with fewer");
 }
 
 // Takes an idle P, gives it to an M and wakes that one. The caller counted it as spinning.
@@ -76,14 +78,16 @@ static bool wake_one(struct sched *s)
     struct p *p = container_of(node, struct p, idle_node);
     struct m *m = p->m;
     bool is_new = !m;
-    if (is_new && load_relaxed(&s->exiting)) { // relaxed: under the lock that the stop takes too
+    if (is_new &&
+        load_relaxed(&s->exiting)) { // relaxed: under the lock that the stop takes too
         lock_release(&s->idle.lock);
         return false; // those without a thread stand last: nobody else is left to wake
     }
     remove_idle_locked(&s->idle, p);
     if (is_new) {
         p->m = m = &s->ms[p->id];
-        store_relaxed(&m->launch, M_LAUNCHING); // relaxed: join_workers asks behind this lock
+        // relaxed: join_workers asks behind this lock
+        store_relaxed(&m->launch, M_LAUNCHING);
     }
     p_take(p, m->index);
     m->given = p;

@@ -27,14 +27,15 @@ struct m {
     int *errno_here; // where this thread's errno lives
 
     // Its own thread only.
-    struct p *p;        // NULL: idle
-    uint64_t mine;      // p's ownership word but for the state
-    struct g *g;        // NULL: on its own stack
-    struct g *left;     // who was left by the last switch
+    struct p *p;    // NULL: idle
+    uint64_t mine;  // p's ownership word but for the state
+    struct g *g;    // NULL: on its own stack
+    struct g *left; // who was left by the last switch
     enum leave left_how;
-    bool spinning;      // counted in sched's n_spinning
+    bool spinning; // counted in sched's n_spinning
     struct context context;
-    struct arch_call capture; // of the spawn stub, from its call to the commit that follows
+    struct arch_call
+        capture; // of the spawn stub, from its call to the commit that follows
 
     // Constant while the thread runs.
     struct poller *poller;

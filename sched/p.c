@@ -10,7 +10,8 @@ void p_init(struct p *p, struct sched *s, uint32_t id, struct stack_depot *depot
     rand_init(&p->rand, os_random() + id);
     stack_cache_init(&p->stacks, depot);
     timers_init(&p->timers);
-    store_relaxed(&p->word, p_word(0, 0, P_IDLE)); // relaxed: its maker, before any thread
+    // relaxed: its maker, before any thread
+    store_relaxed(&p->word, p_word(0, 0, P_IDLE));
 }
 
 void p_fini(struct p *p)

@@ -48,7 +48,8 @@ struct p {
 
     // Owner M only.
     uint32_t next_runs; // times in a row that 'next' was run
-    uint64_t id_first, id_last; // coroutine ids taken from the process's counter, not yet used
+    uint64_t id_first,
+        id_last; // coroutine ids taken from the process's counter, not yet used
     struct rand rand;
     struct stack_cache stacks;
     struct p_counts counts;
@@ -63,7 +64,8 @@ struct p {
 
     // Atomic: the ownership word, and the tick as sysmon reads it.
     alignas(CACHE_LINE) atomic_u64 word;
-    atomic_u32 tick; // coroutines run; the owner adds, every SCHED_FAIR_TICKS it looks elsewhere
+    atomic_u32
+        tick; // coroutines run; the owner adds, every SCHED_FAIR_TICKS it looks elsewhere
 };
 
 static inline uint64_t p_word(uint64_t epoch, uint32_t m, uint32_t state)

@@ -101,7 +101,8 @@ static int park_coroutine(struct g *g, int64_t deadline)
 
 int park(struct task *t, int64_t deadline)
 {
-    return t->is_thread ? park_thread(t, deadline) : park_coroutine(g_of_task(t), deadline);
+    return t->is_thread ? park_thread(t, deadline)
+                        : park_coroutine(g_of_task(t), deadline);
 }
 
 int32_t park_io(struct op *op, int64_t deadline,
@@ -181,7 +182,8 @@ bool park_has_company(void)
 // ---- Cancel ------------------------------------------------------------------------------------
 
 // The operation of g's wait 'ticket'. False: that wait is over.
-static bool find_op(struct g *g, uint64_t ticket, struct poller **ret_np, uint64_t *ret_key)
+static bool find_op(struct g *g, uint64_t ticket, struct poller **ret_np,
+                    uint64_t *ret_key)
 {
     // [IO-PAIR-SEEN] acquire, both, pairs with [IO-PAIR]: if either is of a later wait, the
     // ticket below is too.

@@ -25,10 +25,12 @@ unsigned runq_push(struct runq *q, struct g *g, struct queue *overflow)
         // Full: take the older half out, as a thief would, and hand it over with g behind it.
         struct g *batch[RUNQ_SIZE / 2];
         for (uint32_t i = 0; i < RUNQ_SIZE / 2; i++)
-            batch[i] = load_relaxed(&q->slots[(head + i) % RUNQ_SIZE]); // relaxed: own stores
+            batch[i] =
+                load_relaxed(&q->slots[(head + i) % RUNQ_SIZE]); // relaxed: own stores
         // [RUNQ-TAKE] acq_rel, pairs with [RUNQ-ROOM] and itself.
         if (!cas_acq_rel(&q->head, &head, head + RUNQ_SIZE / 2)) continue;
-        for (uint32_t i = 0; i < RUNQ_SIZE / 2; i++) queue_push(overflow, &batch[i]->node);
+        for (uint32_t i = 0; i < RUNQ_SIZE / 2; i++)
+            queue_push(overflow, &batch[i]->node);
         queue_push(overflow, &g->node);
         return RUNQ_SIZE / 2 + 1;
     }
@@ -67,7 +69,8 @@ struct g *runq_steal(struct runq *to, struct runq *from, bool take_next)
 {
     uint32_t to_tail = load_own(&to->tail);
 
-    check(load_relaxed(&to->head) == to_tail); // relaxed: an empty ring has no thieves to race
+    // relaxed: an empty ring has no thieves to race
+    check(load_relaxed(&to->head) == to_tail);
     for (;;) {
         // [RUNQ-ROOM] acquire, pairs with [RUNQ-TAKE]: head is read before tail, so that
         // tail - head is never more than the ring held.
@@ -93,7 +96,8 @@ struct g *runq_steal(struct runq *to, struct runq *from, bool take_next)
         if (!cas_acq_rel(&from->head, &head, head + n)) continue;
 
         // The last one is run at once, the others become visible to thieves of our own.
-        struct g *g = load_relaxed(&to->slots[(to_tail + n - 1) % RUNQ_SIZE]); // relaxed: own
+        struct g *g =
+            load_relaxed(&to->slots[(to_tail + n - 1) % RUNQ_SIZE]); // relaxed: own
         // [RUNQ-PUBLISH] release, pairs with [RUNQ-LOOK].
         if (n > 1) store_release(&to->tail, to_tail + n - 1);
         return g;

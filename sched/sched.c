@@ -172,9 +172,9 @@ static struct g *find_work(struct m *m)
         if (load_own(&m->p->tick) % SCHED_FAIR_TICKS == 0) continue;
         look_outside(m); // a round is over: submit what it queued
         if ((g = pick(m->p))) return g;
+        if (!runq_empty(&m->p->runq)) continue; // that was a fair tick
         if ((g = take_global(m))) return g;
         if ((g = steal(m))) return g;
-        if (!runq_empty(&m->p->runq)) continue; // the pick above was a fair tick
         ready_ops(m, idle_sleep(m));
     }
 }
@@ -411,7 +411,8 @@ int sched_spawn(struct sched *s, const struct spawn *how)
     struct m *m = m_self();
     bool inside = m && m->g && m->sched == s;
 
-    if (load_relaxed(&s->stopping)) return -ECANCELED; // relaxed: the spawner itself is live
+    // relaxed: the spawner itself is live
+    if (load_relaxed(&s->stopping)) return -ECANCELED;
     if (over_limit(s)) return -EAGAIN;
     if (inside) sched_enter();
     struct g *g = make(s, inside ? m->p : NULL, how);

@@ -53,9 +53,9 @@ struct sched {
 
     // Atomic.
     atomic_u64 made_outside; // coroutines started by threads without a P of ours
-    atomic_u32 stopping;     // no more spawns; who goes idle looks whether the last one ended
-    atomic_u32 exiting;      // no coroutine is left: every M ends
-    struct parker stopper;   // readied when no coroutine is left after 'stopping'
+    atomic_u32 stopping; // no more spawns; who goes idle looks whether the last one ended
+    atomic_u32 exiting;  // no coroutine is left: every M ends
+    struct parker stopper; // readied when no coroutine is left after 'stopping'
 };
 
 struct sched_config {

@@ -17,7 +17,8 @@ static bool stands_still(struct sysmon *sm, struct p *p)
 
     sm->ticks[p->id] = tick;
     // relaxed: a look
-    return !moved && p_word_state(load_relaxed(&p->word)) != P_IDLE && !runq_empty(&p->runq);
+    return !moved && p_word_state(load_relaxed(&p->word)) != P_IDLE &&
+           !runq_empty(&p->runq);
 }
 
 static bool all_idle(struct sched *s)

@@ -169,7 +169,8 @@ static bool ask(struct timer *t)
 static bool expire_locked(struct timers *ts, struct g *g, int64_t now)
 {
     struct timer *t = &g->timer;
-    int64_t when = load_relaxed(&t->when); // relaxed: a disarm may be missed, the ticket decides
+    int64_t when =
+        load_relaxed(&t->when); // relaxed: a disarm may be missed, the ticket decides
 
     if (when != CLOCK_NEVER && when > now) { // pushed later meanwhile (T2)
         t->key = when;

@@ -28,12 +28,12 @@ struct g;
 
 struct timer {
     atomic_ptr(struct timers) home; // NULL: in no heap; written under its lock (T1)
-    int64_t key;         // its place in the heap; guarded by home's lock
-    uint32_t slot;       // its index there; guarded by home's lock
-    uint64_t ticket;     // the wait it ends; guarded by home's lock
-    struct poller *np;   // the operation it asks to end, where the wait is OPEN_IO;
-    uint64_t op_key;     // guarded by home's lock
-    atomic_i64 when;     // CLOCK_NEVER: disarmed
+    int64_t key;                    // its place in the heap; guarded by home's lock
+    uint32_t slot;                  // its index there; guarded by home's lock
+    uint64_t ticket;                // the wait it ends; guarded by home's lock
+    struct poller *np; // the operation it asks to end, where the wait is OPEN_IO;
+    uint64_t op_key;   // guarded by home's lock
+    atomic_i64 when;   // CLOCK_NEVER: disarmed
 };
 
 // One per P.

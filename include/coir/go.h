@@ -7,7 +7,7 @@
 
 #if !defined(__cplusplus) && defined(__GNUC__)
 // Starts fn(args...) as a coroutine of the caller's runtime; the same as coir_go.
-#define go(fn, ...) coir_go(fn __VA_OPT__(,) __VA_ARGS__)
+#define go(...) coir_go(__VA_ARGS__)
 #endif
 
 #endif

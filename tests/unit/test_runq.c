@@ -35,7 +35,8 @@ Test(runq, full_ring_hands_its_older_half_over_in_order)
     struct runq *q = queue_at(0);
     struct queue overflow = {0};
 
-    for (uint32_t i = 0; i < RUNQ_SIZE; i++) cr_assert_eq(runq_push(q, &gs[i], &overflow), 0);
+    for (uint32_t i = 0; i < RUNQ_SIZE; i++)
+        cr_assert_eq(runq_push(q, &gs[i], &overflow), 0);
     cr_assert_eq(runq_push(q, &gs[RUNQ_SIZE], &overflow), RUNQ_SIZE / 2 + 1);
     for (uint32_t i = 0; i < RUNQ_SIZE / 2; i++)
         cr_assert_eq(g_of_node(queue_pop(&overflow)), &gs[i]);
