@@ -23,6 +23,9 @@
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
+#ifdef COIR_ASAN
+#include <sanitizer/asan_interface.h>
+#endif
 
 #ifndef MADV_GUARD_INSTALL
 #define MADV_GUARD_INSTALL 102 // Linux 6.13
@@ -321,6 +324,10 @@ void *os_map(size_t bytes)
 
     if (p == MAP_FAILED) return NULL;
     madvise(p, bytes, MADV_NOHUGEPAGE); // a kernel without huge pages refuses: as well
+#ifdef COIR_ASAN
+    // The marks of a stack that lay here before it was unmapped.
+    __asan_unpoison_memory_region(p, bytes);
+#endif
     return p;
 }
 
