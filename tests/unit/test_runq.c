@@ -7,6 +7,7 @@
 #include <criterion/criterion.h>
 #include <pthread.h>
 
+#include "base/platform.h"
 #include "sched/g.h"
 #include "tests/lib/test.h"
 

@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: MIT
+// chan - a ring of values and two queues of waiters, under one lock.
+//
+//     buffer full:    senders wait    [s1 s2 s3]      receivers none
+//     buffer empty:   senders none                    receivers wait  [r1 r2]
+//
+// C1  Somebody waits to receive only while the buffer is empty and nobody waits to send; somebody
+//     waits to send only while the buffer is full and nobody waits to receive.
+// C2  Who meets a waiter hands over directly, from stack to stack, and takes it off the queue; a
+//     value is copied once on each side of the buffer, and once where there is none.
+// C3  Order is that of arrival: a receiver takes the oldest buffered value, and the oldest waiting
+//     sender's value takes the freed place.
+// C4  What a waiter was promised is decided by the claim of its wait (base/waiter.h). A waiter that
+//     lost its claim to a deadline or a cancel is dropped from the queue, its value untouched.
+// C5  After the lock is released, only the woken task is touched: the woken one may free the
+//     channel.
+//
+// Source: the shape of Go's runtime/chan.go (hchan, sudog), without its select race: the claim
+// decides.
+#include "coir/chan.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/atomic.h"
+#include "base/clock.h"
+#include "base/lock.h"
+#include "base/panic.h"
+#include "base/platform.h"
+#include "base/waiter.h"
+#include "sched/park.h"
+
+#define SIZE_MOST ((size_t)64 << 10)
+
+struct coir_chan {
+    // Constant.
+    size_t size, capacity;
+
+    atomic_u32 refs;
+
+    // Guarded by lock.
+    struct lock lock;
+    bool closed;
+    size_t count, first; // values in the buffer, and where the oldest is
+    struct list senders, receivers;
+
+    alignas(16) char buffer[];
+};
+
+int coir_chan_make(size_t size, size_t capacity, coir_chan **ret_chan)
+{
+    size_t bytes;
+
+    if (!ret_chan || size > SIZE_MOST) return -EINVAL;
+    if (__builtin_mul_overflow(size, capacity, &bytes) ||
+        __builtin_add_overflow(bytes, sizeof(coir_chan), &bytes) || bytes > PTRDIFF_MAX)
+        return -ENOMEM;
+    coir_chan *c = os_alloc(bytes, CACHE_LINE);
+    if (!c) return -ENOMEM;
+    c->size = size;
+    c->capacity = capacity;
+    store_relaxed(&c->refs, 1); // relaxed: nobody else knows it
+    lock_init(&c->lock, LOCK_RANK_OBJECT);
+    list_init(&c->senders);
+    list_init(&c->receivers);
+    *ret_chan = c;
+    return 0;
+}
+
+coir_chan *coir_chan_ref(coir_chan *c)
+{
+    if (c) add_relaxed(&c->refs, 1); // relaxed: the caller holds one
+    return c;
+}
+
+void coir_chan_unref(coir_chan *c)
+{
+    // [CHAN-UNREF] acq_rel, pairs with itself: who frees sees what the others did.
+    if (!c || add_acq_rel(&c->refs, (uint32_t)-1) != 1) return;
+    must(list_empty(&c->senders) && list_empty(&c->receivers)); // they hold no reference
+    os_free(c);
+}
+
+// ---- The buffer ----------------------------------------------------------------------------
+
+static char *place_locked(coir_chan *c, size_t i)
+{
+    size_t at = c->first + i;
+
+    return c->buffer + (at < c->capacity ? at : at - c->capacity) * c->size;
+}
+
+static void put_locked(coir_chan *c, const void *value)
+{
+    check(c->count < c->capacity);
+    if (c->size) memcpy(place_locked(c, c->count), value, c->size);
+    c->count++;
+}
+
+static void take_locked(coir_chan *c, void *ret_value)
+{
+    check(c->count > 0);
+    if (c->size && ret_value) memcpy(ret_value, place_locked(c, 0), c->size);
+    c->first = c->first + 1 < c->capacity ? c->first + 1 : 0;
+    c->count--;
+}
+
+// ---- Waiters -------------------------------------------------------------------------------
+
+// The oldest waiter whose wait is still open, claimed and off the queue (C4); NULL: none.
+static struct waiter *claim_locked(struct list *queue)
+{
+    for (struct list_node *n; (n = list_pop_front(queue));) {
+        struct waiter *w = container_of(n, struct waiter, node);
+
+        if (waiter_claim(w)) return w;
+    }
+    return NULL;
+}
+
+// Waits on 'queue' for a partner; called with the lock held, returns without.
+static int wait_locked(coir_chan *c, struct list *queue, void *value, int64_t deadline)
+{
+    struct task here;
+    struct waiter w = {.task = task_self(&here), .value = value};
+    int outcome;
+
+    w.ticket = wait_open(w.task);
+    list_push_back(queue, &w.node);
+    lock_release(&c->lock);
+    outcome = park(w.task, deadline);
+    if (outcome == 0 || outcome == -EPIPE) return outcome; // a partner took w off (C2)
+
+    lock_acquire(&c->lock);
+    if (list_linked(&w.node)) list_remove(&w.node);
+    lock_release(&c->lock);
+    return outcome;
+}
+
+// Releases the lock and makes the claimed waiter run; NULL: nobody to wake.
+static int release_and_ready(coir_chan *c, struct waiter *w)
+{
+    struct task *t = w ? w->task : NULL;
+
+    if (t) t->outcome = 0;
+    lock_release(&c->lock);
+    if (t) ready(t); // C5
+    park_charge();
+    return 0;
+}
+
+// ---- Send and receive ----------------------------------------------------------------------
+
+static int send_locked(coir_chan *c, const void *value, int64_t deadline)
+{
+    struct waiter *w;
+
+    if (c->closed) {
+        lock_release(&c->lock);
+        return -EPIPE;
+    }
+    if (!list_empty(&c->receivers) && (w = claim_locked(&c->receivers))) {
+        if (c->size && w->value) memcpy(w->value, value, c->size);
+        return release_and_ready(c, w);
+    }
+    if (c->count < c->capacity) {
+        put_locked(c, value);
+        return release_and_ready(c, NULL);
+    }
+    if (deadline <= CLOCK_PAST) {
+        lock_release(&c->lock);
+        return -ETIMEDOUT;
+    }
+    return wait_locked(c, &c->senders, (void *)(uintptr_t)value, deadline);
+}
+
+int coir_chan_send(coir_chan *c, const void *value, int64_t deadline)
+{
+    int err;
+
+    if (!c || (!value && c->size)) return -EINVAL;
+    if ((err = park_canceled()) < 0) return err;
+    lock_acquire(&c->lock);
+    return send_locked(c, value, deadline);
+}
+
+static int recv_locked(coir_chan *c, void *ret_value, int64_t deadline)
+{
+    struct waiter *w = list_empty(&c->senders) ? NULL : claim_locked(&c->senders);
+
+    if (c->count > 0) {
+        take_locked(c, ret_value);
+        if (w) put_locked(c, w->value); // C3
+        return release_and_ready(c, w);
+    }
+    if (w) {
+        if (c->size && ret_value) memcpy(ret_value, w->value, c->size);
+        return release_and_ready(c, w);
+    }
+    if (c->closed || deadline <= CLOCK_PAST) {
+        int err = c->closed ? -EPIPE : -ETIMEDOUT;
+        lock_release(&c->lock);
+        return err;
+    }
+    return wait_locked(c, &c->receivers, ret_value, deadline);
+}
+
+int coir_chan_recv(coir_chan *c, void *ret_value, int64_t deadline)
+{
+    int err;
+
+    if (!c) return -EINVAL;
+    if ((err = park_canceled()) < 0) return err;
+    lock_acquire(&c->lock);
+    return recv_locked(c, ret_value, deadline);
+}
+
+// ---- Close ---------------------------------------------------------------------------------
+
+// Claims all that wait on 'queue'; those that were claimed already are dropped (C4).
+static void claim_all_locked(struct list *queue, struct list *woken)
+{
+    for (struct waiter *w; (w = claim_locked(queue));) {
+        w->task->outcome = -EPIPE;
+        list_push_back(woken, &w->node);
+    }
+}
+
+int coir_chan_close(coir_chan *c)
+{
+    struct list woken;
+
+    if (!c) return -EINVAL;
+    list_init(&woken);
+    lock_acquire(&c->lock);
+    if (c->closed) {
+        lock_release(&c->lock);
+        return -EALREADY;
+    }
+    c->closed = true;
+    claim_all_locked(&c->receivers, &woken);
+    claim_all_locked(&c->senders, &woken);
+    lock_release(&c->lock);
+    for (struct list_node *n; (n = list_pop_front(&woken));)
+        ready(container_of(n, struct waiter, node)->task);
+    return 0;
+}
+
+// ---- Questions -----------------------------------------------------------------------------
+
+size_t coir_chan_len(coir_chan *c)
+{
+    size_t n;
+
+    if (!c) return 0;
+    lock_acquire(&c->lock);
+    n = c->count;
+    lock_release(&c->lock);
+    return n;
+}
+
+size_t coir_chan_cap(coir_chan *c)
+{
+    return c ? c->capacity : 0;
+}
