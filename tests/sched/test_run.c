@@ -47,7 +47,7 @@ static int turns[2];
 static void take_turns(int me, int n)
 {
     for (int i = 0; i < n; i++) {
-        turns[me]++;
+        __atomic_add_fetch(&turns[me], 1, __ATOMIC_RELAXED);
         expect_eq(coir_yield(), 0);
     }
 }
@@ -58,7 +58,9 @@ static int two_take_turns(void *arg)
     turns[0] = turns[1] = 0;
     expect_eq(go(take_turns, 0, 1000), 0);
     expect_eq(go(take_turns, 1, 1000), 0);
-    while (turns[0] < 1000 || turns[1] < 1000) coir_yield();
+    while (__atomic_load_n(&turns[0], __ATOMIC_RELAXED) < 1000 ||
+           __atomic_load_n(&turns[1], __ATOMIC_RELAXED) < 1000)
+        coir_yield();
     return 0;
 }
 
