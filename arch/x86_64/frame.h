@@ -3,6 +3,6 @@
 // where the stack pointer of a new context stands.
 #pragma once
 
-#define FRAME_REGS 48  // six registers, then the return address; 16-aligned
-#define FRAME_CALL 64  // struct arch_call
+#define FRAME_REGS 48 // six registers, then the return address; 16-aligned
+#define FRAME_CALL 64 // struct arch_call
 #define FRAME_BYTES 368

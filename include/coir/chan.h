@@ -25,16 +25,19 @@ typedef struct coir_chan coir_chan;
 // send and receive must meet, size 0 that only the event counts (values are then NULL). The caller
 // owns one reference. Never waits.
 // 0 | -EINVAL (size over 64 KiB, size times capacity too large, NULL ret_chan) | -ENOMEM
-COIR_API COIR_MUST_USE int coir_chan_make(size_t size, size_t capacity, coir_chan **ret_chan);
+COIR_API COIR_MUST_USE int coir_chan_make(size_t size, size_t capacity,
+                                          coir_chan **ret_chan);
 
 // Copies *value in. Waits while the channel is full.
 // 0 | -EPIPE (closed; the value was not taken) | -ETIMEDOUT | -ECANCELED
 // | -EINVAL (NULL channel, NULL value of a channel whose size is not 0)
-COIR_API COIR_MUST_USE int coir_chan_send(coir_chan *c, const void *value, int64_t deadline);
+COIR_API COIR_MUST_USE int coir_chan_send(coir_chan *c, const void *value,
+                                          int64_t deadline);
 
 // Copies the oldest value out; NULL discards it. Waits while the channel is empty.
 // 0 | -EPIPE (closed and empty) | -ETIMEDOUT | -ECANCELED | -EINVAL (NULL channel)
-COIR_API COIR_MUST_USE int coir_chan_recv(coir_chan *c, void *ret_value, int64_t deadline);
+COIR_API COIR_MUST_USE int coir_chan_recv(coir_chan *c, void *ret_value,
+                                          int64_t deadline);
 
 // Says that no more values come: wakes everyone. Blocked senders keep their value, what is in the
 // channel can still be received. Never waits. 0 | -EALREADY (closed before) | -EINVAL (NULL)

@@ -33,7 +33,8 @@ extern "C" {
 // read(2): waits until at least one byte or the end. Bytes read, 0 at the end | -EINVAL | -EIO
 COIR_API COIR_MUST_USE ssize_t coir_read(int fd, void *buf, size_t n, int64_t deadline);
 // write(2): waits until at least one byte was taken. Bytes written | -EPIPE (nobody reads)
-COIR_API COIR_MUST_USE ssize_t coir_write(int fd, const void *buf, size_t n, int64_t deadline);
+COIR_API COIR_MUST_USE ssize_t coir_write(int fd, const void *buf, size_t n,
+                                          int64_t deadline);
 // readv(2) and writev(2) with n buffers. The same | -EINVAL (n below 0 or above IOV_MAX)
 COIR_API COIR_MUST_USE ssize_t coir_readv(int fd, const struct iovec *iov, int n,
                                           int64_t deadline);
@@ -42,7 +43,8 @@ COIR_API COIR_MUST_USE ssize_t coir_writev(int fd, const struct iovec *iov, int 
 
 // Reads or writes all n bytes. A smaller count says that the end or an error came after so many:
 // the next call says which. -errno only if nothing was moved.
-COIR_API COIR_MUST_USE ssize_t coir_read_full(int fd, void *buf, size_t n, int64_t deadline);
+COIR_API COIR_MUST_USE ssize_t coir_read_full(int fd, void *buf, size_t n,
+                                              int64_t deadline);
 COIR_API COIR_MUST_USE ssize_t coir_write_all(int fd, const void *buf, size_t n,
                                               int64_t deadline);
 
@@ -57,13 +59,13 @@ COIR_API COIR_MUST_USE ssize_t coir_send(int fd, const void *buf, size_t n, int 
 // close-on-exec; flags: SOCK_CLOEXEC, SOCK_NONBLOCK. A connection that was reset while it queued
 // is skipped; without free descriptors it backs off and tries again until the deadline.
 // fd | -EINVAL (not listening) | -ENOTSOCK
-COIR_API COIR_MUST_USE int coir_accept(int fd, struct sockaddr *addr, socklen_t *len, int flags,
-                                       int64_t deadline);
+COIR_API COIR_MUST_USE int coir_accept(int fd, struct sockaddr *addr, socklen_t *len,
+                                       int flags, int64_t deadline);
 
 // connect(2): waits until the connection stands. After an error or a deadline close fd.
 // 0 | -ECONNREFUSED | -EISCONN | -ENETUNREACH | -EAFNOSUPPORT
-COIR_API COIR_MUST_USE int coir_connect(int fd, const struct sockaddr *addr, socklen_t len,
-                                        int64_t deadline);
+COIR_API COIR_MUST_USE int coir_connect(int fd, const struct sockaddr *addr,
+                                        socklen_t len, int64_t deadline);
 
 // poll(2) on one descriptor: waits for POLLIN, POLLOUT, POLLPRI or POLLRDHUP. For libraries that do
 // their own input and output (libpq, libcurl, OpenSSL). > 0: revents
@@ -90,7 +92,8 @@ typedef struct coir_listen_options {
 // over. Looking up a host's name may block the thread: numbers and "localhost" do not.
 // fd | -EINVAL (not an address) | -EADDRINUSE | -EADDRNOTAVAIL | -EACCES | -ENOENT (unknown
 // name) | -ENAMETOOLONG | -EMFILE
-COIR_API COIR_MUST_USE int coir_listen(const char *address, const coir_listen_options *opts);
+COIR_API COIR_MUST_USE int coir_listen(const char *address,
+                                       const coir_listen_options *opts);
 
 // Connects a stream socket to such an address; every address that a name has is tried in turn.
 // fd | -EINVAL (not an address) | -ENOENT (unknown name, or no such path) | -ECONNREFUSED

@@ -24,7 +24,7 @@ extern "C" {
 
 // Who performs input and output.
 typedef enum coir_driver {
-    COIR_DRIVER_AUTO,  // io_uring where the kernel grants a ring, else epoll
+    COIR_DRIVER_AUTO, // io_uring where the kernel grants a ring, else epoll
     COIR_DRIVER_URING, // io_uring; where it is refused the start fails with the kernel's error
     COIR_DRIVER_EPOLL
 } coir_driver;
@@ -51,23 +51,25 @@ typedef struct coir_allocator {
 // callbacks, which must work until the stop.
 typedef struct coir_config {
     size_t size;
-    unsigned workers;    // default: the affinity mask and the cgroup's cpu quota, rounded up
-    size_t stack_bytes;  // usable, a coroutine; default 64 KiB, from 16 KiB to 1 GiB
-    size_t guard_bytes;  // below each stack; default: chosen by what a guard costs here
+    unsigned workers; // default: the affinity mask and the cgroup's cpu quota, rounded up
+    size_t stack_bytes; // usable, a coroutine; default 64 KiB, from 16 KiB to 1 GiB
+    size_t guard_bytes; // below each stack; default: chosen by what a guard costs here
     coir_driver driver;
     const coir_allocator *allocator; // default: libc
     coir_log_fn *log;                // default: silent
     void *log_arg;
-    void (*thread_start)(void *); // called first and last on every thread the runtime makes
+    void (*thread_start)(
+        void *); // called first and last on every thread the runtime makes
     void (*thread_stop)(void *);
     void *thread_arg;
-    coir_switch overflow_report; // SIGSEGV report on own threads; default on in coir_run only
-    int pump_signal;             // default: a free real-time signal; -1: none
-    int helpers;                 // most helper threads for blocking calls, default 512; -1: none
-    unsigned coroutines_max;     // a spawn beyond it is -EAGAIN; default: none
-    unsigned threads_max;        // all threads of the runtime
-    int64_t stop_ns;             // coir_run's patience with those who do not end, default 5 s
-    uint64_t seed;               // non-zero: one worker, seeded order, virtual clock
+    coir_switch
+        overflow_report; // SIGSEGV report on own threads; default on in coir_run only
+    int pump_signal;     // default: a free real-time signal; -1: none
+    int helpers;         // most helper threads for blocking calls, default 512; -1: none
+    unsigned coroutines_max; // a spawn beyond it is -EAGAIN; default: none
+    unsigned threads_max;    // all threads of the runtime
+    int64_t stop_ns;         // coir_run's patience with those who do not end, default 5 s
+    uint64_t seed;           // non-zero: one worker, seeded order, virtual clock
 } coir_config;
 
 // What a runtime has become. COIR_INFO_INIT fills .size.
@@ -95,8 +97,14 @@ static inline coir_info coir_info_init_(void)
 #define COIR_CONFIG_INIT coir_config_init_()
 #define COIR_INFO_INIT coir_info_init_()
 #else
-#define COIR_CONFIG_INIT {.size = sizeof(struct coir_config)}
-#define COIR_INFO_INIT {.size = sizeof(struct coir_info)}
+#define COIR_CONFIG_INIT                                                                 \
+    {                                                                                    \
+        .size = sizeof(struct coir_config)                                               \
+    }
+#define COIR_INFO_INIT                                                                   \
+    {                                                                                    \
+        .size = sizeof(struct coir_info)                                                 \
+    }
 #endif
 
 // Starts a runtime, runs fn(arg) as its first coroutine and sleeps until that returned; then

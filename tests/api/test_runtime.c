@@ -169,7 +169,8 @@ Test(environment, a_value_that_cannot_be_is_einval)
 
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         setenv(bad[i][0], bad[i][1], 1);
-        cr_assert_eq(coir_run(NULL, give_seven, NULL), -EINVAL, "%s=%s", bad[i][0], bad[i][1]);
+        cr_assert_eq(coir_run(NULL, give_seven, NULL), -EINVAL, "%s=%s", bad[i][0],
+                     bad[i][1]);
         unsetenv(bad[i][0]);
     }
 }

@@ -24,10 +24,12 @@ void test_fail_at(const char *file, int line, const char *what)
     abort();
 }
 
-void test_fail_eq_at(const char *file, int line, const char *what, intmax_t is, intmax_t wanted)
+void test_fail_eq_at(const char *file, int line, const char *what, intmax_t is,
+                     intmax_t wanted)
 {
     fflush(stdout);
-    fprintf(stderr, "%s:%d: expected: %s: it is %jd, not %jd\n", file, line, what, is, wanted);
+    fprintf(stderr, "%s:%d: expected: %s: it is %jd, not %jd\n", file, line, what, is,
+            wanted);
     abort();
 }
 
@@ -59,7 +61,8 @@ unsigned test_slowness(void)
 #if defined(COIR_ASAN) || defined(COIR_TSAN)
     return 5;
 #else
-    return getenv("COIR_TEST_SLOWNESS") ? (unsigned)atoi(getenv("COIR_TEST_SLOWNESS")) : 1;
+    return getenv("COIR_TEST_SLOWNESS") ? (unsigned)atoi(getenv("COIR_TEST_SLOWNESS"))
+                                        : 1;
 #endif
 }
 
@@ -100,7 +103,8 @@ void test_watchdog(unsigned seconds)
     owner = getpid();
     watchdog_seconds = seconds * test_slowness();
     timer_settime(watchdog, 0,
-                  &(struct itimerspec){.it_value.tv_sec = (time_t)watchdog_seconds}, NULL);
+                  &(struct itimerspec){.it_value.tv_sec = (time_t)watchdog_seconds},
+                  NULL);
 }
 
 __attribute__((constructor)) static void start_watchdog(void)

@@ -14,14 +14,16 @@ static void writer(int rounds)
         word++;
         if (i % 100 == 0) coir_yield();
     }
-    __atomic_add_fetch(&done, 1, __ATOMIC_RELAXED); // relaxed: it must not order the writes
+    __atomic_add_fetch(&done, 1,
+                       __ATOMIC_RELAXED); // relaxed: it must not order the writes
 }
 
 static int run(void *arg)
 {
     (void)arg;
     for (int i = 0; i < 4; i++) expect_eq(go(writer, 20000), 0);
-    while (__atomic_load_n(&done, __ATOMIC_RELAXED) < 4) expect_eq(coir_sleep(COIR_MS), 0);
+    while (__atomic_load_n(&done, __ATOMIC_RELAXED) < 4)
+        expect_eq(coir_sleep(COIR_MS), 0);
     return 0;
 }
 

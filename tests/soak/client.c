@@ -70,7 +70,8 @@ static void finish(struct conn *c, bool good, const char *why)
 {
     if (!good) {
         failures++;
-        printf("connection %" PRIu64 ": %s (%s), sent %" PRIu64 ", received %" PRIu64 "\n",
+        printf("connection %" PRIu64 ": %s (%s), sent %" PRIu64 ", received %" PRIu64
+               "\n",
                c->number, why, strerror(errno), c->sent, c->received);
     } else {
         ended[c->end]++;
@@ -85,7 +86,9 @@ static void begin(struct conn *c, int64_t now)
     struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLET, .data.ptr = c};
     uint64_t kind = below(10);
 
-    *c = (struct conn){.number = number++, .moved = now, .messages = 4 + (unsigned)below(12)};
+    *c = (struct conn){.number = number++,
+                       .moved = now,
+                       .messages = 4 + (unsigned)below(12)};
     c->end = kind < 3 ? RESET : kind < 6 ? HALF_CLOSE : PLAIN;
     c->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (c->fd < 0) {
@@ -97,7 +100,8 @@ static void begin(struct conn *c, int64_t now)
     n_open++;
     opened++;
     epoll_ctl(epoll, EPOLL_CTL_ADD, c->fd, &event);
-    if (connect(c->fd, (struct sockaddr *)&server, sizeof(server)) && errno != EINPROGRESS)
+    if (connect(c->fd, (struct sockaddr *)&server, sizeof(server)) &&
+        errno != EINPROGRESS)
         finish(c, false, "connect");
 }
 
@@ -108,7 +112,8 @@ static void connected(struct conn *c, int64_t now)
 
     getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &err, &len);
     errno = err;
-    if (err || send(c->fd, &c->number, sizeof(c->number), MSG_NOSIGNAL) != sizeof(c->number)) {
+    if (err ||
+        send(c->fd, &c->number, sizeof(c->number), MSG_NOSIGNAL) != sizeof(c->number)) {
         finish(c, false, "connect");
         return;
     }
@@ -131,7 +136,8 @@ static void receive(struct conn *c, int64_t now)
         c->moved = now;
     }
     if (n == 0)
-        finish(c, c->state == SHUT && c->received == c->sent, "an end that nobody asked for");
+        finish(c, c->state == SHUT && c->received == c->sent,
+               "an end that nobody asked for");
     else if (errno != EAGAIN)
         finish(c, false, "recv");
 }
@@ -163,7 +169,8 @@ static void transmit(struct conn *c, int64_t now)
     }
     if (c->messages || c->sent < until || !c->message_end) return;
     if (c->end == RESET) {
-        setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &(struct linger){1, 0}, sizeof(struct linger));
+        setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &(struct linger){1, 0},
+                   sizeof(struct linger));
         finish(c, true, "");
     } else if (c->end == HALF_CLOSE) {
         shutdown(c->fd, SHUT_WR);
@@ -235,8 +242,8 @@ int main(int argc, char **argv)
         }
         tick(now, now < end, talk || now >= end);
     }
-    printf("client opened=%" PRIu64 " plain=%" PRIu64 " half_close=%" PRIu64 " reset=%" PRIu64
-           " failures=%" PRIu64 " stood=%d\n",
+    printf("client opened=%" PRIu64 " plain=%" PRIu64 " half_close=%" PRIu64
+           " reset=%" PRIu64 " failures=%" PRIu64 " stood=%d\n",
            opened, ended[PLAIN], ended[HALF_CLOSE], ended[RESET], failures, talk);
     return failures != 0 || !talk;
 }

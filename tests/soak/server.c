@@ -46,7 +46,8 @@ static ssize_t echo(int fd, uint64_t c)
     uint8_t buf[4096];
     ssize_t n;
 
-    for (uint64_t k = 0; (n = coir_recv(fd, buf, sizeof(buf), 0, coir_after(PATIENCE))) > 0;
+    for (uint64_t k = 0;
+         (n = coir_recv(fd, buf, sizeof(buf), 0, coir_after(PATIENCE))) > 0;
          k += (uint64_t)n) {
         size_t good = pattern_check(c, k, buf, (size_t)n);
         ssize_t out;
@@ -122,8 +123,8 @@ static void print_stat(void)
     printf("stat live=%lu peak=%lu accepted=%lu ended=%lu reset=%lu failed=%lu wrong=%lu "
            "bytes=%lu fds=%u rss_kib=%ld\n",
            atomic_load(&live), atomic_exchange(&peak, 0), atomic_load(&accepted),
-           atomic_load(&ended), atomic_load(&reset), atomic_load(&failed), atomic_load(&wrong),
-           atomic_load(&bytes), descriptors(), rss_kib());
+           atomic_load(&ended), atomic_load(&reset), atomic_load(&failed),
+           atomic_load(&wrong), atomic_load(&bytes), descriptors(), rss_kib());
 }
 
 static int run(void *address)

@@ -23,15 +23,18 @@ struct criterion_test {
 };
 
 void criterion_add(struct criterion_test *test);
-_Noreturn void criterion_fail(const char *file, int line, const char *what, const char *format,
-                              ...) __attribute__((format(printf, 4, 5)));
+_Noreturn void criterion_fail(const char *file, int line, const char *what,
+                              const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
 
 #define Test(suite_, name_, ...)                                                         \
     static void suite_##_##name_##_body(void);                                           \
     __attribute__((constructor)) static void suite_##_##name_##_add(void)                \
     {                                                                                    \
-        static struct criterion_test test = {                                            \
-            .suite = #suite_, .name = #name_, .body = suite_##_##name_##_body, __VA_ARGS__}; \
+        static struct criterion_test test = {.suite = #suite_,                           \
+                                             .name = #name_,                             \
+                                             .body = suite_##_##name_##_body,            \
+                                             __VA_ARGS__};                               \
         criterion_add(&test);                                                            \
     }                                                                                    \
     static void suite_##_##name_##_body(void)
@@ -56,7 +59,8 @@ _Noreturn void criterion_fail(const char *file, int line, const char *what, cons
 #define cr_assert_arr_eq(a, b, bytes, ...)                                               \
     CR_SAY_(memcmp(a, b, bytes) == 0, #a " holds what " #b " holds", __VA_ARGS__)
 #define cr_assert_mem_eq cr_assert_arr_eq
-#define cr_assert_fail(...) criterion_fail(__FILE__, __LINE__, "not to come here", "" __VA_ARGS__)
+#define cr_assert_fail(...)                                                              \
+    criterion_fail(__FILE__, __LINE__, "not to come here", "" __VA_ARGS__)
 #define cr_fail cr_assert_fail
 
 #define cr_expect cr_assert
