@@ -100,12 +100,14 @@ static void remove_locked(struct timers *ts, struct g *g)
     struct g *last = ts->heap[--ts->n];
 
     check(ts->heap[i] == g || last == g);
-    store_relaxed(&g->timer.home, NULL); // relaxed: under the lock, or a look
-    if (last == g) return;
-    if (last->timer.key < g->timer.key)
-        sift_up_locked(ts, i, last);
-    else
-        sift_down_locked(ts, i, last);
+    if (last != g) {
+        if (last->timer.key < g->timer.key)
+            sift_up_locked(ts, i, last);
+        else
+            sift_down_locked(ts, i, last);
+    }
+    // [TIMER-OUT] release, pairs with [TIMER-HOME]: from here on g may arm it elsewhere.
+    store_release(&g->timer.home, NULL);
 }
 
 // ---- What coroutines call ----------------------------------------------------------------------
@@ -129,7 +131,8 @@ int timer_arm(struct timers *ts, struct g *g, int64_t when)
     int err = 0;
 
     // Only g itself moves its timer to another heap, so home can only become NULL under us.
-    struct timers *old = load_own(&t->home);
+    // [TIMER-HOME] acquire, pairs with [TIMER-OUT]: a run that dropped it is done with it.
+    struct timers *old = load_acquire(&t->home);
     if (old && old != ts) timer_forget(g);
 
     lock_acquire(&ts->lock);
@@ -145,8 +148,9 @@ int timer_arm(struct timers *ts, struct g *g, int64_t when)
 
 void timer_forget(struct g *g)
 {
-    // g writes home itself but for a run that drops it, so a stale look costs a lock, no more.
-    struct timers *ts = load_relaxed(&g->timer.home); // relaxed: see above
+    // [TIMER-HOME] acquire, pairs with [TIMER-OUT]. g writes home itself but for a run that drops
+    // it, so a stale look costs a lock, no more.
+    struct timers *ts = load_acquire(&g->timer.home);
 
     if (!ts) return;
     lock_acquire(&ts->lock);
@@ -177,14 +181,16 @@ static bool expire_locked(struct timers *ts, struct g *g, int64_t now)
         sift_down_locked(ts, t->slot, g);
         return false;
     }
-    if (when != CLOCK_NEVER && (t->ticket & WAIT_KIND) == WAIT_OPEN_IO && !ask(t)) {
+    uint64_t ticket = t->ticket; // once it is out of the heap, g may write it
+    bool is_io = (ticket & WAIT_KIND) == WAIT_OPEN_IO;
+
+    if (when != CLOCK_NEVER && is_io && !ask(t)) {
         t->key = now + RETRY_NS;
         sift_down_locked(ts, t->slot, g);
         return false;
     }
     remove_locked(ts, g);
-    if (when == CLOCK_NEVER || (t->ticket & WAIT_KIND) == WAIT_OPEN_IO) return false;
-    if (!wait_claim(&g->task, t->ticket)) return false;
+    if (when == CLOCK_NEVER || is_io || !wait_claim(&g->task, ticket)) return false;
     g->task.outcome = -ETIMEDOUT;
     return true;
 }

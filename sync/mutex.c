@@ -113,8 +113,8 @@ static int lock_slow(struct mutex *m, uint64_t id, int64_t deadline)
 {
     uint32_t tag = COMPETES;
 
-    if (load_relaxed(&m->word) >> 1 == id)
-        return -EDEADLK; // relaxed: only we write our id
+    // relaxed: only we write our own number
+    if (load_relaxed(&m->word) >> 1 == id) return -EDEADLK;
     if (spin(m, id)) return 0;
     while (!try_take(m, id)) {
         if (deadline <= CLOCK_PAST) return -ETIMEDOUT;
@@ -146,8 +146,8 @@ static struct waiter *claim_locked(struct mutex *m, uint64_t id)
 
         if (waiter_claim(w)) return w;
     }
-    store_relaxed(&m->word,
-                  id << 1); // relaxed: still ours, and marks come under the lock
+    // relaxed: still ours, and marks come under the lock
+    store_relaxed(&m->word, id << 1);
     return NULL;
 }
 
