@@ -12,7 +12,7 @@ static void writer(int rounds)
 {
     for (int i = 0; i < rounds; i++) {
         word++;
-        if (i % 100 == 0) coir_yield();
+        if (i % 10000 == 0) coir_yield();
     }
     __atomic_add_fetch(&done, 1,
                        __ATOMIC_RELAXED); // relaxed: it must not order the writes
@@ -21,7 +21,7 @@ static void writer(int rounds)
 static int run(void *arg)
 {
     (void)arg;
-    for (int i = 0; i < 4; i++) expect_eq(go(writer, 20000), 0);
+    for (int i = 0; i < 4; i++) expect_eq(go(writer, 2000000), 0);
     while (__atomic_load_n(&done, __ATOMIC_RELAXED) < 4)
         expect_eq(coir_sleep(COIR_MS), 0);
     return 0;
