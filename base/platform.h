@@ -40,6 +40,7 @@ struct os_thread {
 int os_thread_start(struct os_thread *ret_thread, void (*fn)(void *), void *arg,
                     const char *name);
 void os_thread_join(struct os_thread thread);
+void os_thread_detach(struct os_thread thread); // instead of a join
 
 // This thread's own slot: the M it is, or NULL. One noinline load: never cached by a compiler
 // over a switch (decision 15). The setter is for the thread itself.
@@ -113,6 +114,11 @@ int os_poll(struct pollfd *fds, unsigned n, int64_t deadline);
 // S_IFMT bits of what fd is | -EBADF
 int os_fd_kind(int fd);
 int os_unlink(const char *path);
+
+// getaddrinfo for stream sockets: blocks for as long as it likes. Writes up to 'most' entries of
+// 'stride' bytes, each a struct sockaddr_storage and a socklen_t behind it.
+// The number of them | -ENOENT (unknown name) | -EAGAIN | -ENOMEM
+int os_lookup(const char *host, uint16_t port, void *ret_list, size_t stride, int most);
 
 // ---- epoll -------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/futex.h>
+#include <netdb.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -155,6 +156,11 @@ int os_thread_start(struct os_thread *ret_thread, void (*fn)(void *), void *arg,
 void os_thread_join(struct os_thread thread)
 {
     pthread_join((pthread_t)thread.handle, NULL);
+}
+
+void os_thread_detach(struct os_thread thread)
+{
+    pthread_detach((pthread_t)thread.handle);
 }
 
 static _Thread_local void *self;
@@ -535,6 +541,34 @@ int os_fd_kind(int fd)
 int os_unlink(const char *path)
 {
     return ONCE(unlink(path));
+}
+
+struct lookup_entry {
+    struct sockaddr_storage addr;
+    socklen_t len;
+};
+
+int os_lookup(const char *host, uint16_t port, void *ret_list, size_t stride, int most)
+{
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
+                             .ai_flags = AI_ADDRCONFIG | AI_NUMERICSERV};
+    struct addrinfo *found;
+    char service[8];
+    int n = 0;
+
+    snprintf(service, sizeof(service), "%u", port);
+    int err = getaddrinfo(host, service, &hints, &found);
+    if (err == EAI_AGAIN) return -EAGAIN;
+    if (err == EAI_MEMORY) return -ENOMEM;
+    if (err) return -ENOENT;
+    for (struct addrinfo *a = found; a && n < most; a = a->ai_next, n++) {
+        struct lookup_entry *entry = (void *)((char *)ret_list + (size_t)n * stride);
+
+        memcpy(&entry->addr, a->ai_addr, a->ai_addrlen);
+        entry->len = a->ai_addrlen;
+    }
+    freeaddrinfo(found);
+    return n;
 }
 
 // ---- epoll ---------------------------------------------------------------------------------

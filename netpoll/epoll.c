@@ -8,15 +8,9 @@
 //     order; the kernel is told the union, one-shot, and told again while anybody waits. So a
 //     number that was closed and used again is armed afresh (ADD after ENOENT), and an old
 //     event costs one try too many, no more.
-// E2  A call is made only where it cannot block: MSG_DONTWAIT on sockets, RWF_NOWAIT elsewhere;
-//     where a descriptor cannot say (-EOPNOTSUPP), only after readiness, and at most PIPE_BUF
-//     bytes are written. Files, which epoll refuses, are always ready.
-// E3  accept and connect know no MSG_DONTWAIT: listeners and sockets that io/ makes are
-//     O_NONBLOCK under this backend; on a foreign blocking one, connect makes it so while it
-//     lasts, and accept waits for readiness first.
+// E2  A call is made only where it cannot block (direct.c). Files, which epoll refuses, are always
+//     ready.
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -43,105 +37,6 @@ struct epoll {
 static struct epoll *epoll_of(const struct poller *np)
 {
     return np->impl;
-}
-
-// ---- The calls ---------------------------------------------------------------------------------
-
-static int32_t clip(ssize_t n)
-{
-    return n > INT32_MAX ? INT32_MAX : (int32_t)n;
-}
-
-static ssize_t read_now(const struct op *op, bool is_ready)
-{
-    struct iovec one = {op->buf, op->len};
-    const struct iovec *iov = op->code == OP_READ ? &one : op->iov;
-    int n = op->code == OP_READ ? 1 : (int)op->len;
-    ssize_t got = os_readv_nowait(op->fd, iov, n);
-
-    if (got != -EOPNOTSUPP && got != -ESPIPE && got != -EINVAL) return got;
-    return is_ready ? os_readv(op->fd, iov, n) : -EAGAIN; // E2
-}
-
-// At most PIPE_BUF bytes of what the op writes: after readiness that much never blocks.
-static ssize_t write_some(const struct op *op)
-{
-    const struct iovec *iov = op->iov;
-    struct iovec one = {op->buf, op->len};
-
-    if (op->code == OP_WRITE) iov = &one;
-    for (uint32_t i = 0; op->code == OP_WRITEV && i < op->len && iov->iov_len == 0; i++)
-        iov++;
-    return os_write(op->fd, iov->iov_base,
-                    iov->iov_len < PIPE_BUF ? iov->iov_len : PIPE_BUF);
-}
-
-static ssize_t write_now(const struct op *op, bool is_ready)
-{
-    struct iovec one = {op->buf, op->len};
-    const struct iovec *iov = op->code == OP_WRITE ? &one : op->iov;
-    int n = op->code == OP_WRITE ? 1 : (int)op->len;
-    ssize_t put = os_writev_nowait(op->fd, iov, n);
-
-    if (put != -EOPNOTSUPP && put != -ESPIPE && put != -EINVAL) return put;
-    return is_ready ? write_some(op) : -EAGAIN; // E2
-}
-
-static int accept_now(const struct op *op, bool is_ready)
-{
-    int flags = os_fcntl_getfl(op->fd);
-
-    if (flags < 0) return flags;
-    if (!(flags & O_NONBLOCK) && !is_ready) return -EAGAIN; // E3
-    return os_accept(op->fd, op->addr, op->addr_len, op->flags);
-}
-
-static int connect_now(struct op *op, bool is_ready)
-{
-    int err = 0;
-    socklen_t len = sizeof(err);
-
-    if (is_ready) {
-        int got = os_getsockopt(op->fd, SOL_SOCKET, SO_ERROR, &err, &len);
-        return got < 0 ? got : -err;
-    }
-    int flags = os_fcntl_getfl(op->fd);
-    if (flags < 0) return flags;
-    if (!(flags & O_NONBLOCK)) os_fcntl_setfl(op->fd, flags | O_NONBLOCK); // E3
-    err = os_connect(op->fd, op->addr, op->len);
-    if (!(flags & O_NONBLOCK)) os_fcntl_setfl(op->fd, flags);
-    return err == -EINPROGRESS || err == -EINTR ? -EAGAIN : err;
-}
-
-static int32_t poll_now(const struct op *op)
-{
-    struct pollfd one = {.fd = op->fd, .events = (short)op->flags};
-    int n = os_poll(&one, 1, CLOCK_PAST);
-
-    if (n < 0) return n;
-    return n == 0 ? -EAGAIN : one.revents;
-}
-
-// Does what the op is for, without blocking. -EAGAIN: not now.
-static int32_t attempt(struct op *op, bool is_ready)
-{
-    switch (op->code) {
-    case OP_NOP: return 0;
-    case OP_READ:
-    case OP_READV: return clip(read_now(op, is_ready));
-    case OP_WRITE:
-    case OP_WRITEV: return clip(write_now(op, is_ready));
-    case OP_RECV:
-        return clip(os_recv(op->fd, op->buf, op->len, op->flags | MSG_DONTWAIT));
-    case OP_SEND:
-        return clip(os_send(op->fd, op->buf, op->len, op->flags | MSG_DONTWAIT));
-    case OP_RECVMSG: return clip(os_recvmsg(op->fd, op->msg, op->flags | MSG_DONTWAIT));
-    case OP_SENDMSG: return clip(os_sendmsg(op->fd, op->msg, op->flags | MSG_DONTWAIT));
-    case OP_ACCEPT: return accept_now(op, is_ready);
-    case OP_CONNECT: return connect_now(op, is_ready);
-    case OP_POLL: return poll_now(op);
-    default: panic("no such operation");
-    }
 }
 
 // True if the caller of this op wants -EAGAIN itself.
@@ -221,12 +116,12 @@ static void wait_for(struct poller *np, struct op *op)
     int err = arm(e, op->fd, in);
     if (err == 0) return;
     list_remove(&op->wait_node);
-    poller_finish(np, op, err == -EPERM ? attempt(op, true) : err); // E2: files are ready
+    poller_finish(np, op, err == -EPERM ? op_try(op, true) : err); // E2: files are ready
 }
 
 static void epoll_submit(struct poller *np, struct op *op)
 {
-    int32_t result = attempt(op, false);
+    int32_t result = op_try(op, false);
 
     op->wait_node = (struct list_node){0};
     if (result == -EAGAIN && !wants_eagain(op))
@@ -251,7 +146,7 @@ static void try_waiters(struct poller *np, struct list *ops)
 
     for (struct list_node *n = ops->head.next; n != &ops->head; n = next) {
         struct op *op = container_of(n, struct op, wait_node);
-        int32_t result = attempt(op, true);
+        int32_t result = op_try(op, true);
 
         next = n->next;
         if (result == -EAGAIN && op->code == OP_POLL)

@@ -72,6 +72,10 @@ struct op {
         wait_node; // epoll: waits for readiness of fd; ring: found no room yet
 };
 
+// Does what the op is for as a direct call that does not block, and returns its result. Any
+// thread. 'is_ready': the descriptor was reported ready. -EAGAIN: not now.
+int32_t op_try(struct op *op, bool is_ready);
+
 enum poller_kind { POLLER_URING, POLLER_EPOLL };
 
 struct poller;

@@ -10,6 +10,8 @@
 #include "sched/g.h"
 #include "sched/sched.h"
 
+enum { LOG_WARNING = 4 }; // COIR_LOG_WARNING
+
 // ---- Who waits ---------------------------------------------------------------------------------
 
 bool on_coroutine(void)
@@ -177,6 +179,20 @@ bool park_has_company(void)
     struct m *m = m_self();
 
     return m && m->p && (!runq_empty(&m->p->runq) || poller_pending(m->poller));
+}
+
+bool park_uses_ring(void)
+{
+    struct m *m = m_self();
+
+    return m && m->g && m->sched->poller_kind == POLLER_URING;
+}
+
+void park_say(const char *line)
+{
+    struct m *m = m_self();
+
+    if (m && m->g && m->sched->log) m->sched->log(m->sched->log_arg, LOG_WARNING, line);
 }
 
 // ---- Cancel ------------------------------------------------------------------------------------

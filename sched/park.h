@@ -66,5 +66,11 @@ int32_t park_io(struct op *op, int64_t deadline,
 // (it is submitted with theirs); alone, a direct call is cheaper (decision 6).
 bool park_has_company(void);
 
+// True on a coroutine whose runtime has rings.
+bool park_uses_ring(void);
+
+// One line, a warning, to the log of the running coroutine's runtime; elsewhere nothing.
+void park_say(const char *line);
+
 // True on a coroutine, false on an ordinary thread.
 bool on_coroutine(void);

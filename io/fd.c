@@ -1,0 +1,377 @@
+// SPDX-License-Identifier: MIT
+#include "io/fd.h"
+
+#include <errno.h>
+#include <sys/stat.h>
+
+#include "base/clock.h"
+#include "base/lock.h"
+#include "base/panic.h"
+#include "base/platform.h"
+#include "sched/park.h"
+
+#define CHUNK 256
+#define CHUNKS 8192 // two million descriptors
+
+struct fd {
+    // Guarded by lock.
+    struct lock lock;
+    bool known, closing;
+    bool is_socket;
+    bool busy[FD_SIDES];
+    struct list uses;
+    struct list turns[FD_SIDES]; // waiters, by their nodes
+    struct waiter *closer;       // the close that waits for the last use
+
+    // Written by the reader whose turn it is.
+    bool more;
+};
+
+struct chunk {
+    struct fd fds[CHUNK];
+};
+
+static atomic_ptr(struct chunk) table[CHUNKS];
+
+// ---- The table -----------------------------------------------------------------------------
+
+static struct chunk *add_chunk(int i)
+{
+    struct chunk *fresh = os_alloc(sizeof(*fresh), alignof(struct chunk));
+    struct chunk *was = NULL;
+
+    if (!fresh) return NULL;
+    for (int j = 0; j < CHUNK; j++) {
+        struct fd *f = &fresh->fds[j];
+        lock_init(&f->lock, LOCK_RANK_FD);
+        list_init(&f->uses);
+        for (int side = 0; side < FD_SIDES; side++) list_init(&f->turns[side]);
+    }
+    // [FD-TABLE] acq_rel, pairs with itself and [FD-FIND]: who sees the chunk sees it whole.
+    if (cas_acq_rel(&table[i], &was, fresh)) return fresh;
+    os_free(fresh);
+    return was;
+}
+
+// 0 | -EBADF | -ENOMEM
+static int find(int number, struct fd **ret_fd)
+{
+    if (number < 0 || number >= CHUNK * CHUNKS) return -EBADF;
+    // [FD-FIND] acquire, pairs with [FD-TABLE].
+    struct chunk *chunk = load_acquire(&table[number / CHUNK]);
+    if (!chunk) chunk = add_chunk(number / CHUNK);
+    if (!chunk) return -ENOMEM;
+    *ret_fd = &chunk->fds[number % CHUNK];
+    return 0;
+}
+
+// ---- Begin and end -------------------------------------------------------------------------
+
+static int know_locked(struct fd *f, int number)
+{
+    if (f->closing) return -EBADF;
+    if (f->known) return 0;
+    int kind = os_fd_kind(number);
+    if (kind < 0) return kind;
+    f->known = true;
+    f->is_socket = kind == S_IFSOCK;
+    f->more = false;
+    return 0;
+}
+
+// Sleeps as a waiter of this use until claimed; called with the lock held, returns with it.
+static int sleep_locked(struct fd_use *use, int64_t deadline)
+{
+    struct task here;
+    struct fd *f = use->fd;
+    int outcome;
+
+    use->waiter = (struct waiter){.node = use->waiter.node, .task = task_self(&here)};
+    use->waiter.ticket = wait_open(use->waiter.task);
+    use->waits = true;
+    lock_release(&f->lock);
+    outcome = park(use->waiter.task, deadline);
+    lock_acquire(&f->lock);
+    use->waits = false;
+    return outcome;
+}
+
+static int take_turn_locked(struct fd_use *use, int64_t deadline)
+{
+    struct fd *f = use->fd;
+
+    if (use->side == FD_POLLS) return 0;
+    if (!f->busy[use->side]) {
+        f->busy[use->side] = true;
+        return 0;
+    }
+    if (deadline <= CLOCK_PAST) return -ETIMEDOUT;
+    list_push_back(&f->turns[use->side], &use->waiter.node);
+    int outcome = sleep_locked(use, deadline);
+    if (list_linked(&use->waiter.node)) list_remove(&use->waiter.node);
+    return outcome; // 0: who had the turn passed it on
+}
+
+// The next in line has the turn of this side; nobody: it is free. Returns whom to ready.
+static struct task *pass_turn_locked(struct fd *f, enum fd_side side)
+{
+    for (struct list_node *n; (n = list_pop_front(&f->turns[side]));) {
+        struct waiter *w = container_of(n, struct waiter, node);
+
+        if (!waiter_claim(w)) continue;
+        w->task->outcome = 0;
+        return w->task;
+    }
+    f->busy[side] = false;
+    return NULL;
+}
+
+// The use is gone; returns the close to ready if it was the last.
+static struct task *leave_locked(struct fd_use *use)
+{
+    struct fd *f = use->fd;
+
+    list_remove(&use->node);
+    if (!f->closer || !list_empty(&f->uses) || !waiter_claim(f->closer)) return NULL;
+    f->closer->task->outcome = 0;
+    return f->closer->task;
+}
+
+int fd_begin(int number, enum fd_side side, int64_t deadline, struct fd_use *use)
+{
+    struct task *closer = NULL;
+    struct fd *f;
+    int err = find(number, &f);
+
+    if (err < 0) return err;
+    *use = (struct fd_use){.fd = f, .side = side, .break_fd = -1};
+    lock_acquire(&f->lock);
+    err = know_locked(f, number);
+    if (err == 0) {
+        list_push_back(&f->uses, &use->node);
+        err = take_turn_locked(use, deadline);
+        if (err < 0) closer = leave_locked(use);
+    }
+    lock_release(&f->lock);
+    if (closer) ready(closer);
+    return err;
+}
+
+void fd_end(struct fd_use *use)
+{
+    struct fd *f = use->fd;
+    struct task *next = NULL;
+
+    lock_acquire(&f->lock);
+    if (use->side != FD_POLLS) next = pass_turn_locked(f, use->side);
+    struct task *closer = leave_locked(use);
+    lock_release(&f->lock);
+    if (next) ready(next);
+    if (closer) ready(closer);
+}
+
+bool fd_is_socket(const struct fd_use *use)
+{
+    return use->fd->is_socket;
+}
+
+bool fd_has_more(const struct fd_use *use)
+{
+    return use->fd->more;
+}
+
+void fd_set_more(struct fd_use *use, bool more)
+{
+    use->fd->more = more;
+}
+
+int fd_back_off(struct fd_use *use, int64_t when, int64_t deadline)
+{
+    struct fd *f = use->fd;
+    int outcome = -EBADF;
+
+    lock_acquire(&f->lock);
+    if (!f->closing) outcome = sleep_locked(use, when < deadline ? when : deadline);
+    lock_release(&f->lock);
+    if (outcome != -ETIMEDOUT) return outcome;
+    return when < deadline ? 0 : -ETIMEDOUT;
+}
+
+// ---- Running an operation ------------------------------------------------------------------
+
+// park_io calls this when the operation can be cancelled; a close may have come before.
+static void note_operation(void *arg, struct poller *np, uint64_t key)
+{
+    struct fd_use *use = arg;
+
+    lock_acquire(&use->fd->lock);
+    use->np = np;
+    use->key = key;
+    bool closing = use->fd->closing;
+    lock_release(&use->fd->lock);
+    if (closing) poller_cancel_owner(np, key, -EBADF);
+}
+
+static int32_t run_on_poller(struct fd_use *use, struct op *op, int64_t deadline)
+{
+    int32_t result = park_io(op, deadline, note_operation, use);
+
+    lock_acquire(&use->fd->lock);
+    use->np = NULL;
+    lock_release(&use->fd->lock);
+    return result;
+}
+
+// Where a thread that waits in poll(2) can be reached; -EBADF: it closes already.
+static int open_break(struct fd_use *use)
+{
+    struct fd *f = use->fd;
+    int number = os_eventfd();
+    int err = number < 0 ? number : 0;
+
+    lock_acquire(&f->lock);
+    if (err == 0 && f->closing) err = -EBADF;
+    use->break_fd = err == 0 ? number : -1;
+    lock_release(&f->lock);
+    if (err < 0 && number >= 0) os_close(number);
+    return err;
+}
+
+static void close_break(struct fd_use *use)
+{
+    struct fd *f = use->fd;
+
+    lock_acquire(&f->lock);
+    int number = use->break_fd;
+    use->break_fd = -1;
+    lock_release(&f->lock);
+    os_close(number);
+}
+
+static short events_of(const struct op *op, enum fd_side side)
+{
+    if (op->code == OP_POLL) return (short)op->flags;
+    return side == FD_READS ? POLLIN : POLLOUT;
+}
+
+// An ordinary thread: poll(2) on the descriptor and the break, then the call (rule 5).
+static int32_t run_on_thread(struct fd_use *use, struct op *op, int64_t deadline)
+{
+    int err = open_break(use);
+    int32_t result = -EAGAIN;
+
+    if (err < 0) return err;
+    while (result == -EAGAIN) {
+        struct pollfd fds[2] = {{.fd = op->fd, .events = events_of(op, use->side)},
+                                {.fd = use->break_fd, .events = POLLIN}};
+        int n = os_poll(fds, 2, deadline);
+
+        if (n < 0)
+            result = n;
+        else if (fds[1].revents)
+            result = -EBADF;
+        else if (fds[0].revents)
+            result = op_try(op, true);
+        else if (clock_now() >= deadline)
+            result = -ETIMEDOUT;
+    }
+    close_break(use);
+    return result;
+}
+
+static bool wants_eagain(const struct op *op)
+{
+    return op->flags & MSG_DONTWAIT && (op->code == OP_RECV || op->code == OP_SEND ||
+                                        op->code == OP_RECVMSG || op->code == OP_SENDMSG);
+}
+
+// Whether a direct call comes first. A receive is rarely answered at once; a send mostly is, but
+// among others it is cheaper in their batch (decision 6).
+static bool try_first(const struct fd_use *use, const struct op *op, int64_t deadline)
+{
+    if (deadline <= CLOCK_PAST || !on_coroutine() || wants_eagain(op)) return true;
+    if (op->code == OP_SEND || op->code == OP_SENDMSG) return !park_has_company();
+    return op->code == OP_RECV && use->fd->more && !park_has_company();
+}
+
+int32_t fd_run(struct fd_use *use, struct op *op, int64_t deadline)
+{
+    if (try_first(use, op, deadline)) {
+        op->result = op_try(op, false);
+        if (op->result != -EAGAIN || wants_eagain(op)) {
+            park_charge();
+            return op->result;
+        }
+        if (deadline <= CLOCK_PAST) return op->result = -ETIMEDOUT;
+    }
+    op->result = on_coroutine() ? run_on_poller(use, op, deadline)
+                                : run_on_thread(use, op, deadline);
+    return op->result;
+}
+
+// ---- Close ---------------------------------------------------------------------------------
+
+// Asks one use to end.
+static void disturb_locked(struct fd_use *use, struct list *woken)
+{
+    uint64_t one = 1;
+
+    if (use->waits && waiter_claim(&use->waiter)) {
+        use->waiter.task->outcome = -EBADF;
+        if (list_linked(&use->waiter.node)) list_remove(&use->waiter.node);
+        list_push_back(woken, &use->waiter.node);
+    }
+    // The message needs a few bytes; who closes cannot go on without them.
+    while (use->np && poller_cancel_any(use->np, use->key, -EBADF) == -ENOMEM) os_pause();
+    if (use->break_fd >= 0) os_write(use->break_fd, &one, sizeof(one));
+}
+
+static void disturb_all_locked(struct fd *f, struct list *woken)
+{
+    list_init(woken);
+    for (struct list_node *n = f->uses.head.next; n != &f->uses.head; n = n->next)
+        disturb_locked(container_of(n, struct fd_use, node), woken);
+}
+
+// Waits until the last use is gone; called with the lock held, returns with it. Deaf to cancel:
+// a close that began ends the descriptor.
+static void wait_for_uses_locked(struct fd *f)
+{
+    struct task here;
+    struct waiter w = {.task = task_self(&here)};
+
+    while (!list_empty(&f->uses)) {
+        w.ticket = wait_open_shielded(w.task);
+        f->closer = &w;
+        lock_release(&f->lock);
+        park(w.task, CLOCK_NEVER);
+        lock_acquire(&f->lock);
+        f->closer = NULL;
+    }
+}
+
+int fd_close(int number)
+{
+    struct list woken;
+    struct fd *f;
+    int err = find(number, &f);
+
+    if (err == -EBADF) return err;
+    if (err < 0) return os_close(number); // never known here
+    lock_acquire(&f->lock);
+    if (f->closing) {
+        lock_release(&f->lock);
+        return -EBADF;
+    }
+    f->closing = true;
+    disturb_all_locked(f, &woken);
+    lock_release(&f->lock);
+    for (struct list_node *n; (n = list_pop_front(&woken));)
+        ready(container_of(n, struct waiter, node)->task);
+
+    lock_acquire(&f->lock);
+    wait_for_uses_locked(f);
+    f->known = f->closing = false; // D3
+    lock_release(&f->lock);
+    return os_close(number);
+}

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MIT
+// fd - what the library knows of a descriptor: who uses it, whose turn it is, whether it closes.
+//
+//      begin: a use is noted, the turn of its side comes
+//      transfer: on the ring, directly, or in poll(2)                       } fd_run
+//      end: the use is gone, the next one has the turn
+//
+//      close: no new uses; waiters are woken with -EBADF, operations asked to end with it;
+//             when the last use is gone the object is as new, then close(2)
+//
+// D1  One object a number, in one table a process, type-stable. It is known from a descriptor's
+//     first call here until coir_close.
+// D2  At most one reader and one writer at a time, others wait in order of arrival; polls need no
+//     turn.
+// D3  The number is closed only when no use is left, and the object is reset before: whoever gets
+//     the number next begins afresh, and no old completion or cancel can name it, because keys
+//     are never re-used (netpoll.h, N3).
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/list.h"
+#include "base/waiter.h"
+#include "netpoll/netpoll.h"
+
+enum fd_side { FD_READS, FD_WRITES, FD_SIDES, FD_POLLS = FD_SIDES };
+
+struct fd;
+
+// One call that uses a descriptor; lives in its frame.
+struct fd_use {
+    struct list_node node; // in the object's list; guarded by its lock, like all below
+    struct fd *fd;
+    enum fd_side side;
+    bool waits; // sleeps on 'waiter': for its turn, or backing off
+    struct waiter waiter;
+    struct poller *np; // its operation in flight, NULL: none
+    uint64_t key;
+    int break_fd; // an ordinary thread in poll(2) listens here, -1: none
+};
+
+// Notes a use of fd and waits for its turn. 0 | -EBADF (closing, or no such descriptor) | -ENOMEM
+// | -ETIMEDOUT | -ECANCELED. After 0 fd_end must follow.
+int fd_begin(int fd, enum fd_side side, int64_t deadline, struct fd_use *use);
+void fd_end(struct fd_use *use);
+
+bool fd_is_socket(const struct fd_use *use);
+// What the last receive said: more is there already.
+bool fd_has_more(const struct fd_use *use);
+void fd_set_more(struct fd_use *use, bool more);
+
+// Performs op, which this use has the turn for, and waits for its end. op->result, also returned.
+// -ETIMEDOUT | -ECANCELED | -EBADF (closed meanwhile) | what the call says
+int32_t fd_run(struct fd_use *use, struct op *op, int64_t deadline);
+
+// Sleeps until 'when', the deadline, a cancel or a close. 0 | -ETIMEDOUT | -ECANCELED | -EBADF
+int fd_back_off(struct fd_use *use, int64_t when, int64_t deadline);
+
+// Ends the descriptor: see above. 0 | -EBADF | what close(2) says, and then too it is closed
+int fd_close(int fd);

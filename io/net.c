@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: MIT
+// net - sockets: listen, accept, dial, connect; poll, shutdown and close of any descriptor.
+//
+// accept keeps its listener alive: a connection that was given up before it was taken is skipped,
+// and without descriptors or memory it waits, 5 ms at first and at most a second, says so once,
+// and tries again. A listener that stopped accepting under load would be worse than a slow one.
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <sys/un.h>
+
+#include "base/clock.h"
+#include "base/platform.h"
+#include "coir/io.h"
+#include "io/address.h"
+#include "io/fd.h"
+#include "sched/park.h"
+
+#define BACK_OFF_FIRST (5 * COIR_MS)
+#define BACK_OFF_MOST COIR_SEC
+
+// ---- Accept --------------------------------------------------------------------------------
+
+static bool out_of_something(int err)
+{
+    return err == -EMFILE || err == -ENFILE || err == -ENOBUFS || err == -ENOMEM;
+}
+
+// Errors of one connection, not of the listener (accept(2) lists them).
+static bool of_one_connection(int err)
+{
+    return err == -ECONNABORTED || err == -EPROTO || err == -ENETDOWN ||
+           err == -ENOPROTOOPT || err == -EHOSTDOWN || err == -ENONET ||
+           err == -EHOSTUNREACH || err == -ENETUNREACH;
+}
+
+static int accept_patiently(struct fd_use *use, struct op *op, socklen_t room,
+                            int64_t deadline)
+{
+    int64_t pause = BACK_OFF_FIRST;
+
+    for (;;) {
+        if (op->addr_len) *op->addr_len = room; // a failed try may have changed it
+        int32_t result = fd_run(use, op, deadline);
+
+        if (of_one_connection(result)) continue;
+        if (!out_of_something(result)) return result;
+        if (deadline <= CLOCK_PAST) return result;
+        if (pause == BACK_OFF_FIRST)
+            park_say("coir: accept is out of descriptors or memory, trying again");
+        int err = fd_back_off(use, clock_after(pause), deadline);
+        if (err < 0) return err;
+        pause = pause * 2 < BACK_OFF_MOST ? pause * 2 : BACK_OFF_MOST;
+    }
+}
+
+int coir_accept(int fd, struct sockaddr *addr, socklen_t *len, int flags,
+                int64_t deadline)
+{
+    struct op op = {.code = OP_ACCEPT,
+                    .fd = fd,
+                    .addr = addr,
+                    .addr_len = addr ? len : NULL,
+                    .flags = flags | SOCK_CLOEXEC};
+    struct fd_use use;
+    int err = park_canceled();
+
+    if (err < 0) return err;
+    if (addr && !len) return -EINVAL;
+    if ((err = fd_begin(fd, FD_READS, deadline, &use)) < 0) return err;
+    int got = accept_patiently(&use, &op, addr ? *len : 0, deadline);
+    fd_end(&use);
+    return got;
+}
+
+// ---- Connect and dial ----------------------------------------------------------------------
+
+int coir_connect(int fd, const struct sockaddr *addr, socklen_t len, int64_t deadline)
+{
+    struct op op = {.code = OP_CONNECT,
+                    .fd = fd,
+                    .addr = (struct sockaddr *)(uintptr_t)addr,
+                    .len = len};
+    struct fd_use use;
+    int err = park_canceled();
+
+    if (err < 0) return err;
+    if (!addr) return -EINVAL;
+    if ((err = fd_begin(fd, FD_WRITES, deadline, &use)) < 0) return err;
+    err = fd_run(&use, &op, deadline);
+    fd_end(&use);
+    return err;
+}
+
+static int dial_one(const struct address *a, int64_t deadline)
+{
+    int fd = os_socket(a->addr.ss_family, SOCK_STREAM, 0);
+
+    if (fd < 0) return fd;
+    int err = coir_connect(fd, (const struct sockaddr *)&a->addr, a->len, deadline);
+    if (err == 0) return fd;
+    coir_close(fd);
+    return err;
+}
+
+int coir_dial(const char *address, int64_t deadline)
+{
+    struct address list[ADDRESS_MOST];
+    int n = park_canceled();
+    int fd = -EINVAL;
+
+    if (n < 0) return n;
+    n = address_find(address, 0, deadline, list);
+    if (n < 0) return n;
+    for (int i = 0; i < n; i++) {
+        fd = dial_one(&list[i], deadline);
+        if (fd >= 0 || fd == -ETIMEDOUT || fd == -ECANCELED) break;
+    }
+    return fd;
+}
+
+// ---- Listen --------------------------------------------------------------------------------
+
+// True if nobody serves this Unix path any more: a leftover of a server that died.
+static bool is_stale(const struct address *a)
+{
+    int fd = os_socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+
+    if (fd < 0) return false;
+    int err = os_connect(fd, (const struct sockaddr *)&a->addr, a->len);
+    os_close(fd);
+    return err == -ECONNREFUSED;
+}
+
+static int bind_to(int fd, const struct address *a)
+{
+    const struct sockaddr_un *un = (const struct sockaddr_un *)&a->addr;
+    int err = os_bind(fd, (const struct sockaddr *)&a->addr, a->len);
+
+    if (err != -EADDRINUSE || un->sun_family != AF_UNIX || !un->sun_path[0]) return err;
+    if (!is_stale(a)) return err;
+    os_unlink(un->sun_path);
+    return os_bind(fd, (const struct sockaddr *)&a->addr, a->len);
+}
+
+static int set_options(int fd, const struct address *a, const coir_listen_options *opts)
+{
+    int on = 1;
+    int err = 0;
+
+    if (a->addr.ss_family == AF_UNIX) return 0;
+    err = os_setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    if (err == 0 && opts && opts->reuse_port)
+        err = os_setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
+    if (err == 0 && opts && opts->tcp_nodelay) // what it accepts inherits it
+        err = os_setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    return err;
+}
+
+static int listen_on(const struct address *a, const coir_listen_options *opts)
+{
+    // A ring waits on blocking descriptors; readiness wants the listener non-blocking.
+    int type = SOCK_STREAM | (park_uses_ring() ? 0 : SOCK_NONBLOCK);
+    int fd = os_socket(a->addr.ss_family, type, 0);
+
+    if (fd < 0) return fd;
+    int err = set_options(fd, a, opts);
+    if (err == 0) err = bind_to(fd, a);
+    if (err == 0)
+        err = os_listen(fd, opts && opts->backlog > 0 ? opts->backlog : SOMAXCONN);
+    if (err == 0) return fd;
+    os_close(fd);
+    return err;
+}
+
+int coir_listen(const char *address, const coir_listen_options *opts)
+{
+    struct address list[ADDRESS_MOST];
+    int fd = -EINVAL;
+
+    if (opts && opts->backlog < 0) return -EINVAL;
+    int n = address_find(address, 1, CLOCK_NEVER, list);
+    if (n < 0) return n;
+    for (int i = 0; i < n && (fd = listen_on(&list[i], opts)) < 0; i++) continue;
+    return fd;
+}
+
+// ---- Any descriptor ------------------------------------------------------------------------
+
+int coir_poll(int fd, short events, int64_t deadline)
+{
+    struct op op = {.code = OP_POLL, .fd = fd, .flags = (unsigned short)events};
+    struct fd_use use;
+    int err = park_canceled();
+
+    if (err < 0) return err;
+    if ((err = fd_begin(fd, FD_POLLS, deadline, &use)) < 0) return err;
+    err = fd_run(&use, &op, deadline);
+    fd_end(&use);
+    return err;
+}
+
+int coir_shutdown(int fd, int how)
+{
+    return os_shutdown(fd, how);
+}
+
+int coir_close(int fd)
+{
+    return fd_close(fd);
+}

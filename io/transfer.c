@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: MIT
+// transfer - read and write in all their shapes: one operation each, or until the count is full.
+//
+// A socket is read by recv and written by send with MSG_NOSIGNAL, whatever the call is named, so
+// that SIGPIPE is never raised; other descriptors by read and write.
+#include <errno.h>
+#include <limits.h>
+
+#include "base/clock.h"
+#include "coir/io.h"
+#include "io/fd.h"
+#include "sched/park.h"
+
+#define MOST                                                                             \
+    ((size_t)INT32_MAX) // of one operation; a longer one moves less, as read(2) may
+
+static uint32_t clip(size_t n)
+{
+    return (uint32_t)(n < MOST ? n : MOST);
+}
+
+// Runs op in its turn. 'as_socket' is what it becomes on a socket.
+static ssize_t transfer(struct op *op, enum fd_side side, uint8_t as_socket,
+                        int64_t deadline)
+{
+    struct fd_use use;
+    int err = park_canceled();
+
+    if (err < 0) return err;
+    if ((err = fd_begin(op->fd, side, deadline, &use)) < 0) return err;
+    if (fd_is_socket(&use)) op->code = as_socket;
+    op->more_likely = op->code == OP_RECV && fd_has_more(&use);
+    int32_t result = fd_run(&use, op, deadline);
+    if (op->code == OP_RECV) fd_set_more(&use, op->more);
+    fd_end(&use);
+    return result;
+}
+
+ssize_t coir_recv(int fd, void *buf, size_t n, int flags, int64_t deadline)
+{
+    struct op op = {
+        .code = OP_RECV, .fd = fd, .buf = buf, .len = clip(n), .flags = flags};
+
+    if (!buf && n) return -EINVAL;
+    return transfer(&op, FD_READS, OP_RECV, deadline);
+}
+
+ssize_t coir_send(int fd, const void *buf, size_t n, int flags, int64_t deadline)
+{
+    struct op op = {.code = OP_SEND,
+                    .fd = fd,
+                    .buf = (void *)(uintptr_t)buf,
+                    .len = clip(n),
+                    .flags = flags};
+
+    if (!buf && n) return -EINVAL;
+    return transfer(&op, FD_WRITES, OP_SEND, deadline);
+}
+
+ssize_t coir_read(int fd, void *buf, size_t n, int64_t deadline)
+{
+    struct op op = {.code = OP_READ, .fd = fd, .buf = buf, .len = clip(n)};
+
+    if (!buf && n) return -EINVAL;
+    return transfer(&op, FD_READS, OP_RECV, deadline);
+}
+
+ssize_t coir_write(int fd, const void *buf, size_t n, int64_t deadline)
+{
+    struct op op = {.code = OP_WRITE,
+                    .fd = fd,
+                    .buf = (void *)(uintptr_t)buf,
+                    .len = clip(n)};
+
+    if (!buf && n) return -EINVAL;
+    return transfer(&op, FD_WRITES, OP_SEND, deadline);
+}
+
+// ---- Vectors -------------------------------------------------------------------------------
+
+static ssize_t transfer_vector(int fd, const struct iovec *iov, int n, enum fd_side side,
+                               int64_t deadline)
+{
+    struct msghdr msg = {.msg_iov = (struct iovec *)(uintptr_t)iov,
+                         .msg_iovlen = (size_t)n};
+    struct fd_use use;
+    int err = park_canceled();
+
+    if (!iov || n < 0 || n > IOV_MAX) return -EINVAL;
+    if (err < 0 || (err = fd_begin(fd, side, deadline, &use)) < 0) return err;
+    struct op op = {.fd = fd};
+    if (fd_is_socket(&use)) {
+        op.code = side == FD_READS ? OP_RECVMSG : OP_SENDMSG;
+        op.msg = &msg;
+    } else {
+        op.code = side == FD_READS ? OP_READV : OP_WRITEV;
+        op.iov = iov;
+        op.len = (uint32_t)n;
+    }
+    int32_t result = fd_run(&use, &op, deadline);
+    fd_end(&use);
+    return result;
+}
+
+ssize_t coir_readv(int fd, const struct iovec *iov, int n, int64_t deadline)
+{
+    return transfer_vector(fd, iov, n, FD_READS, deadline);
+}
+
+ssize_t coir_writev(int fd, const struct iovec *iov, int n, int64_t deadline)
+{
+    return transfer_vector(fd, iov, n, FD_WRITES, deadline);
+}
+
+// ---- The whole count -----------------------------------------------------------------------
+
+ssize_t coir_read_full(int fd, void *buf, size_t n, int64_t deadline)
+{
+    size_t done = 0;
+
+    if (!buf && n) return -EINVAL;
+    while (done < n) {
+        ssize_t got = coir_read(fd, (char *)buf + done, n - done, deadline);
+
+        if (got < 0 && done == 0) return got;
+        if (got <= 0) break;
+        done += (size_t)got;
+    }
+    return (ssize_t)done;
+}
+
+ssize_t coir_write_all(int fd, const void *buf, size_t n, int64_t deadline)
+{
+    size_t done = 0;
+
+    if (!buf && n) return -EINVAL;
+    while (done < n) {
+        ssize_t put = coir_write(fd, (const char *)buf + done, n - done, deadline);
+
+        if (put < 0 && done == 0) return put;
+        if (put <= 0) break;
+        done += (size_t)put;
+    }
+    return (ssize_t)done;
+}
