@@ -49,7 +49,7 @@ void sim_point(void);
 
 #define ATOMIC_LOAD(w, order)                                                            \
     __extension__({                                                                      \
-        __typeof__((w)->value) atomic_v_;                                                \
+        __typeof__((void)0, (w)->value) atomic_v_; /* without its const */               \
         sim_load(&(w)->value, sizeof(atomic_v_), &atomic_v_);                            \
         atomic_v_;                                                                       \
     })
