@@ -304,10 +304,11 @@ static void uring_wait(struct poller *np, int64_t deadline)
     struct uring *u = uring_of(np);
 
     push_backlog(u);
-    // Without an armed break nobody could end the sleep (U3): come back and try again.
-    if (deadline > CLOCK_PAST && !arm_break(np)) deadline = CLOCK_PAST;
     reap(np);
     if (!queue_empty(&np->done)) deadline = CLOCK_PAST;
+    // Without an armed break nobody could end the sleep (U3): come back and try again. Behind the
+    // reap, which may have taken the end of the one that was armed.
+    if (deadline > CLOCK_PAST && !arm_break(np)) deadline = CLOCK_PAST;
     if (deadline > CLOCK_PAST)
         enter(u, true, deadline);
     else if (os_ring_unsubmitted(u->ring) || os_ring_needs_enter(u->ring))
