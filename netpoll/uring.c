@@ -318,17 +318,27 @@ static void uring_wait(struct poller *np, int64_t deadline)
 
 // ---- Open and close --------------------------------------------------------------------------
 
+// A signal, or a shortage that passes, says nothing about the ring.
+static bool passes(int err)
+{
+    return err >= 0 || err == -EINTR || err == -EAGAIN || err == -EBUSY;
+}
+
 // One operation there and back: a ring that cannot do that is none.
 static int self_test(struct os_ring *ring)
 {
+    int64_t deadline = clock_after(1000000000);
     struct io_uring_sqe *sqe = os_ring_sqe(ring);
     struct io_uring_cqe *cqe;
+    int err;
 
     if (!sqe) return -EIO;
     sqe->opcode = IORING_OP_NOP;
     sqe->user_data = DATA_TEST;
-    int err = os_ring_enter(ring, true, clock_after(1000000000));
-    cqe = os_ring_cqe(ring);
+    do {
+        err = os_ring_enter(ring, true, deadline);
+        cqe = os_ring_cqe(ring);
+    } while (!cqe && passes(err) && clock_now() < deadline);
     if (!cqe) return err < 0 ? err : -EIO;
     err = cqe->res;
     os_ring_cqe_done(ring);
