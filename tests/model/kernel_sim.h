@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT
+// kernel_sim - virtual files behind virtual descriptors.
+//
+// A file lives while a descriptor names it or an operation of a ring holds it; so, as in Linux,
+// closing a descriptor does not end what is in flight on it, and its number is used again at once.
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#define KERNEL_FILES 96
+#define KERNEL_PIPE 256u // bytes that a socket or pipe takes; less in some runs
+
+enum file_kind { FILE_NONE, FILE_EVENT, FILE_SOCKET, FILE_PIPE, FILE_LISTEN, FILE_EPOLL };
+
+struct file {
+    enum file_kind kind;
+    uint32_t refs; // descriptors and operations
+    uint32_t fds;  // descriptors
+    bool nonblock;
+    uint64_t count; // FILE_EVENT
+
+    // FILE_SOCKET, FILE_PIPE: what has come and was not read.
+    struct file *peer;
+    bool linked; // is or was connected
+    bool reads, writes;
+    bool peer_done, was_reset;
+    uint32_t at, n;
+    uint8_t data[KERNEL_PIPE];
+
+    // FILE_LISTEN
+    struct sockaddr_storage addr;
+    socklen_t addr_len;
+    struct file *queue[8];
+    uint32_t n_queue, backlog;
+};
+
+// NULL: no such descriptor.
+struct file *file_of(int fd);
+void file_get(struct file *f);
+void file_put(struct file *f);
+// Lowest free number | -EMFILE
+int file_install(struct file *f);
+
+// Each does what it can without blocking; -EAGAIN: nothing now.
+ssize_t file_read(struct file *f, const struct iovec *iov, int n);
+ssize_t file_write(struct file *f, const struct iovec *iov, int n);
+// A descriptor.
+int file_accept(struct file *f, struct sockaddr *addr, socklen_t *len);
+int file_connect(struct file *f, const struct sockaddr *addr, socklen_t len);
+short file_events(const struct file *f); // POLL*
+
+// Something may be possible that was not: blocked workers and operations look again.
+void kernel_changed(void);
+bool ring_step(void);
+void ring_reset(void);
+
+// For scenarios: pairs as socketpair(2) and pipe(2) make them.
+int sim_socketpair(int ret_fds[2]);
+int sim_pipe(int ret_fds[2]);

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: MIT
+// platform_sim - the seam to everything outside, as virtual workers and a virtual clock.
+//
+// A look at the clock costs 20 ns, a pause 100 ns; else time goes on only when nobody can run.
+// Descriptors are in kernel_sim.c, rings in ring_sim.c, memory in memory_sim.c.
+#include "base/platform.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "tests/model/sim.h"
+
+#define LOOK_NS 20
+#define PAUSE_NS 100
+
+// What a step is, for the hash.
+enum {
+    STEP_NOW = 16,
+    STEP_PAUSE,
+    STEP_WAIT,
+    STEP_WAKE,
+    STEP_START,
+    STEP_JOIN,
+    STEP_SLEEP
+};
+
+int64_t os_now(void)
+{
+    sim.now += LOOK_NS;
+    return sim.now;
+}
+
+uint64_t os_random(void)
+{
+    return sim.seed * UINT64_C(0x9e3779b97f4a7c15) + 1;
+}
+
+void os_pause(void)
+{
+    sim.now += PAUSE_NS;
+    sim_step(STEP_PAUSE);
+}
+
+void os_sleep_until(int64_t when)
+{
+    sim_step(STEP_SLEEP);
+    sim_drain();
+    if (when > sim.now) sim_block(SIM_SLEEP, NULL, when);
+}
+
+int os_futex_wait(atomic_u32 *word, uint32_t expected, int64_t deadline)
+{
+    sim_step(STEP_WAIT);
+    sim_drain();
+    if (word->value != expected) return 0;
+    if (deadline <= sim.now) return -ETIMEDOUT;
+    return sim_block(SIM_FUTEX, word, deadline) ? 0 : -ETIMEDOUT;
+}
+
+void os_futex_wake(atomic_u32 *word, int n)
+{
+    sim_step(STEP_WAKE);
+    sim_drain();
+    while (n-- > 0) {
+        uint32_t sleepers[SIM_THREADS];
+        uint32_t n_sleepers = 0;
+
+        for (uint32_t i = 0; i < SIM_THREADS; i++)
+            if (sim.threads[i].wait == SIM_FUTEX && sim.threads[i].word == word)
+                sleepers[n_sleepers++] = i;
+        if (!n_sleepers) return;
+        sim_wake(sleepers[sim_choose(n_sleepers, 1)]);
+    }
+}
+
+int os_thread_start(struct os_thread *ret_thread, void (*fn)(void *), void *arg,
+                    const char *name)
+{
+    sim_step(STEP_START);
+    sim_drain();
+    if (sim.threads_fail && sim_choose(2, sim.threads_fail)) return -EAGAIN;
+    int i = sim_thread_start(fn, arg, name);
+    if (i < 0) return -EAGAIN;
+    ret_thread->handle = (uintptr_t)i;
+    return 0;
+}
+
+void os_thread_join(struct os_thread thread)
+{
+    struct sim_thread *t = &sim.threads[thread.handle];
+
+    sim_step(STEP_JOIN);
+    sim_drain();
+    if (t->wait == SIM_FREE) sim_fail("a thread was joined twice");
+    while (t->wait != SIM_ENDED) sim_block(SIM_JOIN, t, INT64_MAX);
+    t->wait = SIM_FREE;
+}
+
+void *os_self(void)
+{
+    return sim_self()->self;
+}
+
+void os_self_set(void *self)
+{
+    sim_self()->self = self;
+}
+
+uint64_t os_thread_id(void)
+{
+    return sim.current + 1;
+}
+
+uint64_t *os_lock_ranks(void)
+{
+    return &sim_self()->ranks;
+}
+
+void *os_scratch(void)
+{
+    static_assert(sizeof(sim_self()->scratch) == OS_SCRATCH_BYTES, "the seam's size");
+    return sim_self()->scratch;
+}
+
+int *os_errno(void)
+{
+    return &sim_self()->err;
+}
+
+unsigned os_cpu_count(void)
+{
+    return 2;
+}

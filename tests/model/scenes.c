@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: MIT
+#include "tests/model/scenes.h"
+
+#include <string.h>
+
+#include "tests/model/handmade.h"
+#include "tests/model/toys.h"
+
+const struct scene scenes[] = {
+    {"toy_dekker", toy_dekker, SCENE_TOY},
+    {"toy_dekker_unfenced", toy_dekker_unfenced, SCENE_TOY | SCENE_FAILS},
+    {"toy_torn_wait", toy_torn_wait, SCENE_TOY | SCENE_FAILS},
+    {"toy_parker", toy_parker, SCENE_TOY},
+    {"toy_lock", toy_lock, SCENE_TOY},
+    {"toy_runq", toy_runq, SCENE_TOY},
+    {"toy_clock", toy_clock, SCENE_TOY},
+    {"park_ready_race", scene_park_ready, 0},
+    {"timed_then_untimed", scene_timed_then_untimed, 0},
+    {"spawn_tree", scene_spawn_tree, 0},
+    {"sleepers", scene_sleepers, 0},
+    {"stop_while_parked", scene_stop_while_parked, 0},
+    {"queue_overflow", scene_queue_overflow, 0},
+    {"a_hog_loses_its_queue", scene_hog, 0},
+    {"short_of_memory", scene_short_of_memory, 0},
+};
+const unsigned n_scenes = sizeof(scenes) / sizeof(scenes[0]);
+
+const struct scene *scene_find(const char *name)
+{
+    for (unsigned i = 0; i < n_scenes; i++)
+        if (strcmp(scenes[i].name, name) == 0) return &scenes[i];
+    return NULL;
+}

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: MIT
+// toys - small protocols with known answers: they prove the simulator before it proves anything.
+#pragma once
+
+void toy_dekker(void);          // store, full fence, look: one of the two sees the other
+void toy_dekker_unfenced(void); // the same without fences: must be found
+void toy_parker(void);          // base/parker.c: no token is lost
+void toy_torn_wait(void);       // a sleeper that looks before it announces: must be found
+void toy_lock(void);            // base/lock.c: never two inside
+void toy_runq(void);            // sched/runq.c: an owner and two thieves
+void toy_clock(void);           // deadlines are never early, and pass in their order
