@@ -135,6 +135,26 @@ int32_t park_io(struct op *op, int64_t deadline,
 
 // ---- Waking ------------------------------------------------------------------------------------
 
+static void ready_outside(struct g *g)
+{
+    struct sched *s = g->sched;
+
+    sched_come_in(s);
+    if (g_ready(g)) sched_push_outside(g);
+    sched_go_out(s);
+}
+
+static void ready_here(struct m *m, struct g *g)
+{
+    if (!m->g || load_own(&m->p->word) == (m->mine | P_RT)) {
+        sched_push(m, g); // on the M's own stack, or as a successor that finishes a park
+    } else {
+        sched_enter();
+        sched_push_next(m, g);
+        sched_leave(m);
+    }
+}
+
 void ready(struct task *t)
 {
     if (t->is_thread) {
@@ -143,20 +163,11 @@ void ready(struct task *t)
     }
 
     struct g *g = g_of_task(t);
-    if (!g_ready(g)) return; // it is still leaving, its successor queues it
-
     struct m *m = m_self();
-    if (!m || !m->p || m->sched != g->sched) {
-        sched_push_outside(g);
-    } else if (!m->g) {
-        sched_push(m, g); // on the M's own stack: in the runtime already
-    } else if (load_own(&m->p->word) == (m->mine | P_RT)) {
-        sched_push(m, g); // a successor that finishes a cancelled park is in it too
-    } else {
-        sched_enter();
-        sched_push_next(m, g);
-        sched_leave(m);
-    }
+    if (!m || !m->p || m->sched != g->sched)
+        ready_outside(g);
+    else if (g_ready(g)) // else it is still leaving, and its successor queues it
+        ready_here(m, g);
 }
 
 int park_canceled(void)

@@ -406,27 +406,53 @@ static bool over_limit(struct sched *s)
     return s->coroutines_max && sched_live(s) >= s->coroutines_max;
 }
 
-int sched_spawn(struct sched *s, const struct spawn *how)
+static void count_made(struct m *m)
 {
-    struct m *m = m_self();
-    bool inside = m && m->g && m->sched == s;
+    struct p_counts *c = &m->p->counts;
 
-    // relaxed: the spawner itself is live
-    if (load_relaxed(&s->stopping)) return -ECANCELED;
-    if (over_limit(s)) return -EAGAIN;
-    if (inside) sched_enter();
-    struct g *g = make(s, inside ? m->p : NULL, how);
+    store_relaxed(&c->made, load_own(&c->made) + 1); // relaxed: see sched_live
+}
+
+// On a coroutine of this runtime.
+static int spawn_inside(struct sched *s, const struct spawn *how)
+{
+    struct m *m = sched_enter();
+    struct g *g = make(s, m->p, how);
+
     if (g) {
         g_start(g);
-        if (inside) {
-            struct p_counts *c = &m->p->counts;
-            store_relaxed(&c->made, load_own(&c->made) + 1); // relaxed: see sched_live
-            sched_push_next(m, g);
-        } else {
+        count_made(m);
+        sched_push_next(m, g);
+    }
+    sched_leave(m);
+    return g ? 0 : -ENOMEM;
+}
+
+static int spawn_outside(struct sched *s, const struct spawn *how)
+{
+    int err = -ECANCELED;
+
+    sched_come_in(s);
+    if (!load_relaxed(&s->stopping)) { // relaxed: ordered by [OUTSIDE-IN]
+        struct g *g = make(s, NULL, how);
+
+        err = g ? 0 : -ENOMEM;
+        if (g) {
+            g_start(g);
             add_relaxed(&s->made_outside, 1); // relaxed: see sched_live
             sched_push_outside(g);
         }
     }
-    if (inside) sched_leave(m);
-    return g ? 0 : -ENOMEM;
+    sched_go_out(s);
+    return err;
+}
+
+int sched_spawn(struct sched *s, const struct spawn *how)
+{
+    struct m *m = m_self();
+
+    // relaxed: the spawner itself is live
+    if (load_relaxed(&s->stopping)) return -ECANCELED;
+    if (over_limit(s)) return -EAGAIN;
+    return m && m->g && m->sched == s ? spawn_inside(s, how) : spawn_outside(s, how);
 }

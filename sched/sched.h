@@ -54,7 +54,8 @@ struct sched {
     // Atomic.
     atomic_u64 made_outside; // coroutines started by threads without a P of ours
     atomic_u32 stopping; // no more spawns; who goes idle looks whether the last one ended
-    atomic_u32 exiting;  // no coroutine is left: every M ends
+    atomic_u32 outsiders;  // threads without a P of ours that are in a spawn or a ready
+    atomic_u32 exiting;    // no coroutine is left: every M ends
     struct parker stopper; // readied when no coroutine is left after 'stopping'
 };
 
@@ -121,8 +122,20 @@ static inline void sched_leave(struct m *m)
 // Queues a runnable coroutine on this M's P (state RT): into 'next', or behind the others.
 void sched_push_next(struct m *m, struct g *g);
 void sched_push(struct m *m, struct g *g);
-// The same from a thread that holds no P of g's runtime.
+// The same from a thread that holds no P of g's runtime. What it touches must not be freed under
+// it although g may end the runtime at once: it comes in before it makes g runnable, and goes out
+// afterwards; the end of the runtime waits for it.
 void sched_push_outside(struct g *g);
+static inline void sched_come_in(struct sched *s)
+{
+    // [OUTSIDE-IN] seq_cst, pairs with [STOP-SET] and [OUTSIDE-NONE].
+    add_seq_cst(&s->outsiders, 1);
+}
+static inline void sched_go_out(struct sched *s)
+{
+    // [OUTSIDE-OUT] release, pairs with [OUTSIDE-NONE]: the last access.
+    add_release(&s->outsiders, (uint32_t)-1);
+}
 
 // The main function of an M's thread.
 void sched_m_main(void *m);

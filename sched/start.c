@@ -6,8 +6,9 @@
 //             3 sysmon, where there is more than one P
 //     stop    1 stopping: spawns are refused, whoever ends looks whether it was the last
 //             2 the last one readies the stopper
-//             3 exiting: every sleeping worker is woken, each leaves its loop; join
-//             4 pollers, tables and stacks
+//             3 whoever made the last ones run from outside goes out
+//             4 exiting: every sleeping worker is woken, each leaves its loop; join
+//             5 pollers, tables and stacks
 // The other workers' threads start when a wake first wants their P (idle.c).
 #include <errno.h>
 
@@ -16,6 +17,8 @@
 #include "base/platform.h"
 #include "sched/g.h"
 #include "sched/sched.h"
+
+#define OUTSIDER_NS 20000 // between two looks for what takes microseconds
 
 static int make_tables(struct sched *s, const struct sched_config *config)
 {
@@ -144,8 +147,16 @@ static void join_workers(struct sched *s)
     }
 }
 
+// A thread that woke the last coroutine from outside may still be on its way out.
+static void wait_for_outsiders(struct sched *s)
+{
+    // [OUTSIDE-NONE] acquire, pairs with [OUTSIDE-OUT], [OUTSIDE-IN].
+    while (load_acquire(&s->outsiders) > 0) os_sleep_until(clock_after(OUTSIDER_NS));
+}
+
 void sched_fini(struct sched *s)
 {
+    wait_for_outsiders(s);
     sysmon_stop(s);
     join_workers(s);
     free_tables(s);
