@@ -91,6 +91,8 @@ arch_entry:
         leaq    FRAME_CALL+176(%r12), %rsp      // the stack arguments, where a callee looks
         movl    $8, %eax                        // a variadic fn saves all vector registers
         call    *%rbx
+        ffree   %st(0)                          // a long double that nobody takes: eight of them
+        ffree   %st(1)                          // (a complex one is two) fill the thread's x87
         call    *%r14
         ud2
         .cfi_endproc
