@@ -190,6 +190,7 @@ static void tick(int64_t now, bool refill, bool talk)
             budget--;
             begin(c, now);
         } else if (c->state == OPEN && talk) {
+            if (!refill && c->messages > 1) c->messages = 1; // time to end
             transmit(c, now);
         } else if (c->state == OPEN) {
             c->moved = now; // waits for the others
