@@ -34,7 +34,8 @@ static void none(void)
     done();
 }
 
-static void small(_Bool b, char c, signed char sc, unsigned char uc, short s, unsigned short us)
+static void small(_Bool b, char c, signed char sc, unsigned char uc, short s,
+                  unsigned short us)
 {
     expect(b == 1 && c == 'x' && sc == -3 && uc == 250 && s == -30000 && us == 60000);
     done();
@@ -57,7 +58,8 @@ static void floating(float f, double d, long double ld)
 enum color { RED, GREEN = 7 };
 typedef __int128 wide_int;
 
-static void others(enum color c, const char *text, void *nothing, int (*f)(int), wide_int w)
+static void others(enum color c, const char *text, void *nothing, int (*f)(int),
+                   wide_int w)
 {
     expect(c == GREEN && strcmp(text, "text") == 0 && !nothing && f(20) == 21);
     expect(w == (wide_int)1 << 100);
@@ -124,24 +126,24 @@ static void the_most(struct most m)
 
 // ---- Many --------------------------------------------------------------------------------
 
-static void twelve(int a, long b, int c, long d, int e, long f, int g, long h, int i, long j,
-                   int k, long l)
+static void twelve(int a, long b, int c, long d, int e, long f, int g, long h, int i,
+                   long j, int k, long l)
 {
     expect(a == 1 && b == 2 && c == 3 && d == 4 && e == 5 && f == 6);
     expect(g == 7 && h == 8 && i == 9 && j == 10 && k == 11 && l == 12);
     done();
 }
 
-static void in_turn(int a, double b, int c, double d, int e, double f, int g, double h, int i,
-                    double j, int k, double l, int m, double n)
+static void in_turn(int a, double b, int c, double d, int e, double f, int g, double h,
+                    int i, double j, int k, double l, int m, double n)
 {
     expect(a == 1 && b == 2 && c == 3 && d == 4 && e == 5 && f == 6 && g == 7);
     expect(h == 8 && i == 9 && j == 10 && k == 11 && l == 12 && m == 13 && n == 14);
     done();
 }
 
-static void ten_doubles(double a, double b, double c, double d, double e, double f, double g,
-                        double h, double i, double j)
+static void ten_doubles(double a, double b, double c, double d, double e, double f,
+                        double g, double h, double i, double j)
 {
     expect(a + b + c + d + e + f + g + h + i + j == 55 && i == 9 && j == 10);
     done();
@@ -248,8 +250,9 @@ static void aggregates(void)
     struct most m;
 
     for (int i = 0; i < 16; i++) m.a[i] = i * 3;
-    ARRIVES(structs, ((struct tiny){'t'}), ((struct point){1, -2}), ((struct mixed){0.5, 6}),
-            ((struct floats){1, 2, 3}), b, ((union either){.d = 9.75}));
+    ARRIVES(structs, ((struct tiny){'t'}), ((struct point){1, -2}),
+            ((struct mixed){0.5, 6}), ((struct floats){1, 2, 3}), b,
+            ((union either){.d = 9.75}));
     ARRIVES(the_most, m);
     ARRIVES(twelve, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12);
     ARRIVES(in_turn, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14);
@@ -266,7 +269,8 @@ static void results(void)
     ARRIVES(gives_bool);
     ARRIVES(gives_pointer);
     ARRIVES(gives_float, 0.25f);
-    for (int i = 0; i < 20; i++) ARRIVES(gives_long_double, i); // the x87 stack has 8 places
+    for (int i = 0; i < 20; i++)
+        ARRIVES(gives_long_double, i); // the x87 stack has 8 places
     expect(1.0L + 2.0L == 3.0L);
 }
 
