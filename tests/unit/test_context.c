@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: MIT
+// context: a switch keeps what the ABI says a call keeps, and passes one word across.
+// Method: two contexts on one thread, thousands of switches, locals that live across them.
+#include "arch/context.h"
+
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/lib/test.h"
+
+#define STACK_BYTES ((size_t)256 << 10)
+
+static struct context here, there;
+static char *stack;
+static uintptr_t entered_with, got[8], left_from;
+static double got_double;
+static long sum;
+static int turns;
+
+static void note_word(void *word)
+{
+    entered_with = (uintptr_t)word;
+}
+
+static void go_home(void)
+{
+    left_from++;
+    context_switch(&there, &here, (void *)77, true);
+    test_fail_at(__FILE__, __LINE__, "an ended context is not resumed");
+}
+
+static void make(void (*fn)(void), const struct arch_call *call)
+{
+    static const struct arch_call none;
+
+    if (!stack) stack = aligned_alloc(4096, STACK_BYTES);
+    context_adopt(&here);
+    context_make(&there, stack, stack + STACK_BYTES, call ? call : &none, fn, note_word,
+                 go_home);
+}
+
+static void *visit(uintptr_t word)
+{
+    return context_switch(&here, &there, (void *)word, false);
+}
+
+static void finish(void)
+{
+    context_fini(&there);
+    context_fini(&here);
+    free(stack);
+}
+
+static void look_at_alignment(void)
+{
+    // At a function's entry the stack is 16 bytes off by the return address; its frame is not.
+    got[0] = (uintptr_t)__builtin_frame_address(0) % 16;
+}
+
+Test(context, enters_with_the_word_and_an_aligned_stack_and_leaves, .fini = finish)
+{
+    make(look_at_alignment, NULL);
+    cr_assert_eq((uintptr_t)visit(5), 77);
+    cr_assert_eq(entered_with, 5);
+    cr_assert_eq(got[0], 0);
+    cr_assert_eq(left_from, 1);
+}
+
+static void take_arguments(long a, long b, long c, long d, long e, long f, double x,
+                           long g, long h)
+{
+    long all[8] = {a, b, c, d, e, f, g, h};
+
+    for (int i = 0; i < 8; i++) got[i] = (uintptr_t)all[i];
+    got_double = x;
+}
+
+Test(context, plays_registers_and_stack_words_back, .fini = finish)
+{
+    struct arch_call call = {.ints = {1, 2, 3, 4, 5, 6}};
+    double x = 2.5;
+    long on_stack[2] = {7, 8};
+
+    memcpy(call.vectors[0], &x, sizeof(x));
+    memcpy(call.stack, on_stack, sizeof(on_stack));
+    make((void (*)(void))take_arguments, &call);
+    visit(0);
+    for (uintptr_t i = 0; i < 8; i++) cr_assert_eq(got[i], i + 1);
+    cr_assert_eq(got_double, 2.5);
+}
+
+static void add_up_for_ever(void)
+{
+    unsigned long a = 1, b = 2, c = 3, d = 4, e = 5,
+                  f = 6; // more than the registers that are saved
+
+    for (;;) {
+        uintptr_t word =
+            (uintptr_t)context_switch(&there, &here, (void *)(uintptr_t)sum, false);
+        sum += (long)word;
+        a += b;
+        b += c;
+        c += d;
+        d += e;
+        e += f;
+        f ^= a;
+        turns += a != 0;
+    }
+}
+
+// The same sums on this side and without any switch: what differs was not kept.
+Test(context, keeps_registers_over_ten_thousand_switches, .fini = finish)
+{
+    unsigned long a = 1, b = 2, c = 3, d = 4, e = 5, f = 6;
+    long expected = 0;
+    unsigned long p = 1, q = 2, r = 3, s = 4, t = 5, u = 6;
+
+    make(add_up_for_ever, NULL);
+    visit(0);
+    for (uintptr_t i = 1; i <= 10000; i++) {
+        long back = (long)(uintptr_t)visit(i);
+        expected += (long)i;
+        if (back != expected) cr_assert_eq(back, expected, "turn %zu", (size_t)i);
+        a += b, b += c, c += d, d += e, e += f, f ^= a;
+        __asm__ volatile("" : "+r"(p), "+r"(q), "+r"(r), "+r"(s), "+r"(t), "+r"(u));
+        p += q, q += r, r += s, s += t, t += u, u ^= p;
+    }
+    cr_assert_eq(a, p);
+    cr_assert_eq(f, u);
+    cr_assert_eq(turns, 10000);
+}
