@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: MIT
+// bench - what the in-process questions share: arguments, a clock, one line of JSON.
+//
+// Every program takes WHO WORKERS N, where WHO is coir or pthreads, and prints
+//     {"value": 41.7, "unit": "ns", "n": 1000000}
+// measured inside the process around the loop, so that start and stop do not count.
+#pragma once
+
+#include <coir.h>
+#include <coir/go.h>
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct bench {
+    unsigned workers;
+    long n;       // how often the thing was done
+    int64_t ns;   // how long that took
+    long threads; // pthreads: how many there were, where it is not n
+};
+
+// The question, in both languages. Each fills ns; main calls one.
+int bench_coir(void *bench);
+void bench_pthreads(struct bench *b);
+
+static inline void bench_start(struct bench *b)
+{
+    b->ns = -coir_now();
+}
+
+static inline void bench_stop(struct bench *b)
+{
+    b->ns += coir_now();
+}
+
+static inline void bench_must(int ok, const char *what)
+{
+    if (ok) return;
+    fprintf(stderr, "bench: %s failed\n", what);
+    exit(1);
+}
+
+// Joinable, with a small stack, or the program ends.
+static inline pthread_t bench_thread(void *(*fn)(void *), void *arg)
+{
+    pthread_attr_t attr;
+    pthread_t thread;
+
+    pthread_attr_init(&attr);
+    pthread_attr_setstacksize(&attr, 64 << 10);
+    bench_must(pthread_create(&thread, &attr, fn, arg) == 0, "pthread_create");
+    pthread_attr_destroy(&attr);
+    return thread;
+}
+
+static inline int bench_main(int argc, char **argv, double scale, const char *unit)
+{
+    struct bench b = {0};
+    coir_config config = COIR_CONFIG_INIT;
+
+    if (argc < 4) {
+        fprintf(stderr, "usage: %s coir|pthreads WORKERS N\n", argv[0]);
+        return 2;
+    }
+    b.workers = (unsigned)atoi(argv[2]);
+    b.n = atol(argv[3]);
+    config.workers = b.workers;
+    if (strcmp(argv[1], "coir") == 0)
+        bench_must(coir_run(&config, bench_coir, &b) == 0, "coir_run");
+    else
+        bench_pthreads(&b);
+    printf("{\"value\": %.3f, \"unit\": \"%s\", \"n\": %ld}\n",
+           (double)b.ns / (double)b.n / scale, unit, b.n);
+    return 0;
+}
