@@ -38,9 +38,11 @@ for folder in arch base netpoll sched sync io runtime; do
         esac
     done
 done
-objects "$out/lib" "-I$src" "-I$src/include" -fno-zero-initialized-in-bss -- "${lib[@]}"
-ld -r -o "$out/lib.o" "$out"/lib/*.o
-objcopy --rename-section .data=lib_data "$out/lib.o"
+objects "$out/lib" "-I$src" "-I$src/include" -- "${lib[@]}"
+cat >"$out/lib.ld" <<'SCRIPT'
+SECTIONS { lib_data : { BYTE(0) *(.data .data.* .bss .bss.* COMMON) } }
+SCRIPT
+ld -r -T "$out/lib.ld" -o "$out/lib.o" "$out"/lib/*.o
 
 # MODEL_SIM: objects of the simulator that were built before (mutants share them).
 if [[ -z ${MODEL_SIM:-} ]]; then

@@ -10,3 +10,20 @@ void scene_stop_while_parked(void);
 void scene_queue_overflow(void);
 void scene_hog(void);
 void scene_short_of_memory(void);
+
+void scene_ping_pong(void);
+void scene_thread_and_coroutine(void);
+void scene_chan_ledger(void);
+void scene_close_wakes_all(void);
+void scene_waitgroup(void);
+void scene_mutex(void);
+
+void scene_socket_echo(void);
+void scene_cancel_or_completion(void);
+void scene_thread_reads(void);
+void scene_close_and_reuse(void);
+void scene_close_or_read(void);
+void scene_stop_while_reading(void);
+void scene_server(void);
+
+void scene_generated(void); // generate.c

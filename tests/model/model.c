@@ -241,10 +241,11 @@ static int campaign(void)
         report(shared->failed_seed);
         return 1;
     }
-    uint64_t distinct = n_distinct(n);
+    uint64_t distinct = n_distinct(n), all = 0;
+    for (uint64_t i = 0; i < n; i++) all = all * 31 + shared->hashes[i]; // they are sorted
     printf("%s %-22s %" PRIu64
            " seeds, %.0f points a run, %.0f switches, %.1f %% distinct, "
-           "%.1f s, %.0f us a run%s\n",
+           "%.1f s, %.0f us a run, all %08" PRIx32 "%s\n",
            must_fail ? "FAILED" : "passed", asked.scene->name, n,
            (double)shared->points / (double)done, (double)shared->switches / (double)done,
            100.0 * (double)distinct / (double)n, took,

@@ -96,6 +96,16 @@ void os_thread_join(struct os_thread thread)
     t->wait = SIM_FREE;
 }
 
+void os_thread_detach(struct os_thread thread)
+{
+    struct sim_thread *t = &sim.threads[thread.handle];
+
+    if (t->wait == SIM_ENDED)
+        t->wait = SIM_FREE;
+    else
+        t->detached = true;
+}
+
 void *os_self(void)
 {
     return sim_self()->self;

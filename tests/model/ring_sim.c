@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 // ring_sim - io_uring on the kernel's own structs, with everything that it may do.
 //
-//     SQ --enter--> in flight --kernel_step--> task work --enter by the owner--> CQ
-//                      |                          (DEFER_TASKRUN)                 |
 //     SQ --enter--> in flight --kernel_step--> task work --enter by its owner--> CQ
-//                      |                     (DEFER_TASKRUN)                   |
+//                      |                    (DEFER_TASKRUN)                      |
+//                      '-- cancel: 0, or -EALREADY and it ends either way        |
+//                                                       full: overflow --enter---'
+//
 // A completion comes at any time after its submission, also before the submitting call returns;
 // operations end in no order; transfers are short; the CQ may be tiny; enter fails with -EBUSY,
 // -EAGAIN and -EINTR and takes fewer entries than it was given.

@@ -22,6 +22,20 @@ const struct scene scenes[] = {
     {"queue_overflow", scene_queue_overflow, 0},
     {"a_hog_loses_its_queue", scene_hog, 0},
     {"short_of_memory", scene_short_of_memory, 0},
+    {"ping_pong", scene_ping_pong, 0},
+    {"thread_and_coroutine", scene_thread_and_coroutine, 0},
+    {"chan_ledger", scene_chan_ledger, 0},
+    {"close_wakes_all", scene_close_wakes_all, 0},
+    {"waitgroup", scene_waitgroup, 0},
+    {"mutex", scene_mutex, 0},
+    {"socket_echo", scene_socket_echo, 0},
+    {"cancel_or_completion", scene_cancel_or_completion, 0},
+    {"thread_reads", scene_thread_reads, 0},
+    {"close_and_reuse", scene_close_and_reuse, 0},
+    {"close_or_read", scene_close_or_read, 0},
+    {"stop_while_reading", scene_stop_while_reading, 0},
+    {"server", scene_server, 0},
+    {"generated", scene_generated, 0},
 };
 const unsigned n_scenes = sizeof(scenes) / sizeof(scenes[0]);
 

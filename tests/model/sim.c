@@ -441,7 +441,7 @@ static void thread_end(void)
 
     sim_step(8); // its stores may still be under way
     if (sim.current == 0) siglongjmp(driver, 2);
-    t->wait = SIM_ENDED;
+    t->wait = t->detached ? SIM_FREE : SIM_ENDED;
     t->deadline = INT64_MAX;
     sim.n_alive--;
     for (uint32_t i = 0; i < SIM_THREADS; i++)

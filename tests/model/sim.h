@@ -57,6 +57,7 @@ struct sim_thread {
     const void *word; // of the futex
     int64_t deadline; // INT64_MAX: none
     bool timed_out;
+    bool detached;
     uint32_t priority; // PCT
     void (*fn)(void *);
     void *arg;
@@ -85,6 +86,8 @@ struct sim {
     uint32_t allocs_fail;  // 0: never; else one allocation of so many fails
     uint32_t threads_fail; // the same for thread starts
     uint32_t ring_mode;    // 0: DEFER_TASKRUN, 1: COOP_TASKRUN, 2: neither
+    uint32_t kept_blocks;  // allocations that are the process's and may stay
+    bool whole_transfers;  // no transfer is cut short
     uint32_t often;        // mask: a switch at one point of so many
     uint32_t drain;        // of 64: how readily a buffered store becomes visible
     uint32_t maybes;       // which sites of maybe() are armed
