@@ -34,9 +34,9 @@ struct shape {
     coir_chan *links[LINKS_MOST];
     coir_waitgroup wg;
     coir_mutex mutex;
-    uint32_t total;       // plain: under the mutex, or of the one sink
-    atomic_u32 count;     // leaves, senders left
-    atomic_u32 sum;       // of what was received
+    uint32_t total;   // plain: under the mutex, or of the one sink
+    atomic_u32 count; // leaves, senders left
+    atomic_u32 sum;   // of what was received
     int fds[2];
     bool mixes_deadlines;
 };
@@ -55,12 +55,24 @@ static int64_t deadline_of(const struct shape *s)
     return sim_choose(2, 1) ? coir_after(500) : COIR_NOW;
 }
 
+// Now and then a worker is outside the runtime for a while.
+static void compute_a_little(void)
+{
+    if (sim_choose(2, 24)) sim_hog(20000);
+}
+
 static void send_one(struct shape *s, coir_chan *c, uint32_t value)
 {
+    int64_t deadline = deadline_of(s);
     int err;
 
-    while ((err = coir_chan_send(c, &value, deadline_of(s))) == -ETIMEDOUT) coir_yield();
+    while ((err = coir_chan_send(c, &value, deadline)) == -ETIMEDOUT) {
+        sim_expect_late(deadline);
+        coir_yield();
+        deadline = deadline_of(s);
+    }
     sim_expect_eq(err, 0);
+    compute_a_little();
 }
 
 // False: closed and empty.
@@ -68,7 +80,8 @@ static bool receive(struct shape *s, coir_chan *c, uint32_t *ret_value)
 {
     int err;
 
-    while ((err = coir_chan_recv(c, ret_value, deadline_of(s))) == -ETIMEDOUT) coir_yield();
+    while ((err = coir_chan_recv(c, ret_value, deadline_of(s))) == -ETIMEDOUT)
+        coir_yield();
     sim_expect(err == 0 || err == -EPIPE);
     return err == 0;
 }
@@ -114,7 +127,8 @@ static void pipeline_source(struct shape *s)
 
 static void pipeline_start(struct shape *s)
 {
-    for (uint32_t i = 0; i < s->width; i++) sim_expect_eq(coir_go(pipeline_stage, s, i), 0);
+    for (uint32_t i = 0; i < s->width; i++)
+        sim_expect_eq(coir_go(pipeline_stage, s, i), 0);
     sim_expect_eq(coir_go(pipeline_source, s), 0);
 }
 
@@ -192,7 +206,8 @@ static void mesh_root(struct shape *s)
 
     sim_expect_eq(coir_waitgroup_add(&s->wg, 1), 0);
     sim_expect_eq(coir_go(mesh_grow, s, depth), 0);
-    while ((err = coir_waitgroup_wait(&s->wg, deadline_of(s))) == -ETIMEDOUT) coir_yield();
+    while ((err = coir_waitgroup_wait(&s->wg, deadline_of(s))) == -ETIMEDOUT)
+        coir_yield();
     sim_expect_eq(err, 0);
     sim_expect_eq(load_relaxed(&s->count), 1u << depth); // relaxed: the wait saw it
     world_done(s->world);
@@ -258,7 +273,8 @@ static void mutex_add(struct shape *s)
 {
     for (uint32_t i = 0; i < s->n; i++) {
         int err;
-        while ((err = coir_mutex_lock(&s->mutex, deadline_of(s))) == -ETIMEDOUT) coir_yield();
+        while ((err = coir_mutex_lock(&s->mutex, deadline_of(s))) == -ETIMEDOUT)
+            coir_yield();
         sim_expect_eq(err, 0);
         uint32_t total = s->total;
         if (sim_choose(2, 4)) coir_yield();
@@ -323,8 +339,10 @@ static void sockets_write(struct shape *s, uint32_t side)
         uint8_t buf[16];
         uint32_t n = bytes - i < sizeof(buf) ? bytes - i : (uint32_t)sizeof(buf);
         for (uint32_t k = 0; k < n; k++) buf[k] = byte_of(side, i + k);
-        ssize_t put = coir_write(s->fds[side], buf, n, deadline_of(s));
+        int64_t deadline = deadline_of(s);
+        ssize_t put = coir_write(s->fds[side], buf, n, deadline);
         if (put == -ETIMEDOUT) {
+            sim_expect_late(deadline);
             coir_yield();
             continue;
         }
@@ -341,14 +359,17 @@ static void sockets_read(struct shape *s, uint32_t side)
 
     for (;;) {
         uint8_t buf[16];
-        ssize_t got = coir_read(s->fds[side], buf, sizeof(buf), deadline_of(s));
+        int64_t deadline = deadline_of(s);
+        ssize_t got = coir_read(s->fds[side], buf, sizeof(buf), deadline);
         if (got == -ETIMEDOUT) {
+            sim_expect_late(deadline);
             coir_yield();
             continue;
         }
         sim_expect(got >= 0);
         if (got == 0) break;
-        for (uint32_t k = 0; k < got; k++) sim_expect_eq(buf[k], byte_of(1 - side, i + k));
+        for (uint32_t k = 0; k < got; k++)
+            sim_expect_eq(buf[k], byte_of(1 - side, i + k));
         i += (uint32_t)got;
     }
     sim_expect_eq(i, bytes);

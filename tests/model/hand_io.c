@@ -36,7 +36,7 @@ static struct line line_of(uint32_t n)
 
 static int64_t short_deadline(const struct line *l)
 {
-    return l->timed ? coir_after(300) : COIR_FOREVER;
+    return l->timed && sim_choose(2, 1) ? coir_after(300) : COIR_FOREVER;
 }
 
 // Sends the pattern to fd; a deadline only makes it try again.
@@ -47,8 +47,12 @@ static void send_pattern(struct line *l, int fd)
         uint32_t n = l->n - i < l->chunk ? l->n - i : l->chunk;
 
         for (uint32_t k = 0; k < n; k++) buf[k] = byte_at(i + k);
-        ssize_t put = coir_write(fd, buf, n, short_deadline(l));
-        if (put == -ETIMEDOUT) continue;
+        int64_t deadline = short_deadline(l);
+        ssize_t put = coir_write(fd, buf, n, deadline);
+        if (put == -ETIMEDOUT) {
+            sim_expect_late(deadline);
+            continue;
+        }
         sim_expect(put > 0 && put <= (ssize_t)n);
         i += (uint32_t)put;
         if (l->timed && sim_choose(2, 1)) coir_sleep(400);
@@ -60,9 +64,11 @@ static void receive_pattern(struct line *l, int fd)
 {
     for (uint32_t i = 0; i < l->n;) {
         uint8_t buf[32] = {0};
-        ssize_t got = coir_read(fd, buf, sizeof(buf), short_deadline(l));
+        int64_t deadline = short_deadline(l);
+        ssize_t got = coir_read(fd, buf, sizeof(buf), deadline);
 
         if (got == -ETIMEDOUT) {
+            sim_expect_late(deadline);
             for (uint32_t k = 0; k < sizeof(buf); k++) sim_expect_eq(buf[k], 0);
             continue;
         }
@@ -316,7 +322,8 @@ static void calls(struct line *l)
     char buf[6] = {0};
     int fd;
 
-    while ((fd = coir_dial("127.0.0.1:7000", COIR_FOREVER)) < 0) sim_expect_eq(fd, -EAGAIN);
+    while ((fd = coir_dial("127.0.0.1:7000", COIR_FOREVER)) < 0)
+        sim_expect_eq(fd, -EAGAIN);
     sim_expect_eq(coir_write_all(fd, "hello", 5, COIR_FOREVER), 5);
     sim_expect_eq(coir_read_full(fd, buf, 5, COIR_FOREVER), 5);
     for (int i = 0; i < 5; i++) sim_expect_eq(buf[i], "hello"[i]);

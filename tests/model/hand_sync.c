@@ -243,7 +243,8 @@ static void waits_for_group(struct group *g)
 {
     int err;
 
-    while ((err = coir_waitgroup_wait(&g->wg, some_deadline())) == -ETIMEDOUT) coir_yield();
+    while ((err = coir_waitgroup_wait(&g->wg, some_deadline())) == -ETIMEDOUT)
+        coir_yield();
     sim_expect_eq(err, 0);
     sim_expect_eq(load_relaxed(&g->n_done), 4); // relaxed: the wait saw all four
     world_done(&g->world);

@@ -242,14 +242,16 @@ static int campaign(void)
         return 1;
     }
     uint64_t distinct = n_distinct(n), all = 0;
-    for (uint64_t i = 0; i < n; i++) all = all * 31 + shared->hashes[i]; // they are sorted
+    for (uint64_t i = 0; i < n; i++)
+        all = all * 31 + shared->hashes[i]; // they are sorted
     printf("%s %-22s %" PRIu64
            " seeds, %.0f points a run, %.0f switches, %.1f %% distinct, "
            "%.1f s, %.0f us a run, all %08" PRIx32 "%s\n",
            must_fail ? "FAILED" : "passed", asked.scene->name, n,
            (double)shared->points / (double)done, (double)shared->switches / (double)done,
            100.0 * (double)distinct / (double)n, took,
-           took * 1e6 * asked.jobs / (double)n, asked.twice ? ", each run twice" : "");
+           took * 1e6 * asked.jobs / (double)n, (uint32_t)(all >> 32),
+           asked.twice ? ", each run twice" : "");
     if (must_fail) printf("  nothing was found, but something is there\n");
     munmap(shared, sizeof(*shared) + n * sizeof(uint64_t));
     return must_fail;

@@ -149,6 +149,9 @@ int sim_thread_start(void (*fn)(void *), void *arg, const char *name);
 // The current worker blocks until sim_wake or the deadline. True: woken, false: deadline.
 bool sim_block(enum sim_wait why, const void *word, int64_t deadline);
 void sim_wake(uint32_t thread);
+// The deadline passed, and it was one: what -ETIMEDOUT claims.
+#define sim_expect_late(deadline)                                                        \
+    sim_expect((deadline) != INT64_MAX && os_now() >= (deadline))
 // The current worker computes for so long, without a point.
 void sim_hog(int64_t ns);
 // Makes the current worker's stores visible; all workers'.
