@@ -168,6 +168,35 @@ void scene_thread_reads(void)
     run_timed(true);
 }
 
+static void reads_nothing(struct line *l, int side)
+{
+    for (int i = 0; i < 3; i++) {
+        int64_t deadline = coir_after(1 + (int64_t)sim_choose(8, 1) * 60);
+        char buf[8];
+
+        sim_expect_eq(coir_read(l->fds[side], buf, sizeof(buf), deadline), -ETIMEDOUT);
+        sim_expect_late(deadline);
+    }
+    world_done(&l->world);
+}
+
+static void start_silence(void *arg)
+{
+    for (int i = 0; i < 4; i++) sim_expect_eq(coir_go(reads_nothing, arg, i % 2), 0);
+}
+
+// Nothing ever comes: every read ends by its deadline, however early that is.
+void scene_deadline_in_silence(void)
+{
+    struct line l = line_of(0);
+
+    world_start(&l.world, 2, 4);
+    world_go(&l.world, start_silence, &l);
+    world_end(&l.world);
+    coir_close(l.fds[0]);
+    coir_close(l.fds[1]);
+}
+
 // ---- Close ---------------------------------------------------------------------------------
 
 static void reads_until_closed(struct line *l)
@@ -218,6 +247,31 @@ void scene_close_and_reuse(void)
 
     world_start(&l.world, 2 + sim_choose(2, 1), 3);
     world_go(&l.world, start_close, &l);
+    world_end(&l.world);
+    coir_close(l.fds[1]);
+}
+
+// The close comes at any moment of the read: before it, while its operation is on its way to the
+// kernel, in flight. A reader that comes late finds nothing: numbers are not used again here.
+static void close_at_once(struct line *l)
+{
+    sim_expect_eq(coir_close(l->fds[0]), 0);
+    world_done(&l->world);
+}
+
+static void start_early_close(void *arg)
+{
+    for (int i = 0; i < 2; i++) sim_expect_eq(coir_go(reads_until_closed, arg), 0);
+    sim_expect_eq(coir_go(close_at_once, arg), 0);
+}
+
+void scene_close_at_once(void)
+{
+    struct line l = line_of(0);
+
+    sim.fresh_numbers = true;
+    world_start(&l.world, 2 + sim_choose(2, 1), 3);
+    world_go(&l.world, start_early_close, &l);
     world_end(&l.world);
     coir_close(l.fds[1]);
 }

@@ -21,6 +21,8 @@ void scene_mutex(void);
 void scene_socket_echo(void);
 void scene_cancel_or_completion(void);
 void scene_thread_reads(void);
+void scene_close_at_once(void);
+void scene_deadline_in_silence(void);
 void scene_close_and_reuse(void);
 void scene_close_or_read(void);
 void scene_stop_while_reading(void);

@@ -21,6 +21,7 @@ static struct file files[KERNEL_FILES];
 static struct file *fds[KERNEL_FILES];
 static uint32_t room; // bytes that a pipe takes in this run
 static uint16_t next_port;
+static int next_fd; // above all that were ever given out
 
 static struct epoll_item {
     struct file *epoll, *file;
@@ -36,6 +37,7 @@ void kernel_reset(void)
     memset(items, 0, sizeof(items));
     room = 0;
     next_port = 40000;
+    next_fd = FIRST_FD;
     ring_reset();
 }
 
@@ -105,8 +107,9 @@ void file_put(struct file *f)
 
 int file_install(struct file *f)
 {
-    for (int fd = FIRST_FD; fd < KERNEL_FILES; fd++) {
+    for (int fd = sim.fresh_numbers ? next_fd : FIRST_FD; fd < KERNEL_FILES; fd++) {
         if (fds[fd]) continue;
+        if (fd >= next_fd) next_fd = fd + 1;
         fds[fd] = f;
         f->fds++;
         f->refs++;

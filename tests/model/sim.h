@@ -87,6 +87,7 @@ struct sim {
     uint32_t threads_fail; // the same for thread starts
     uint32_t ring_mode;    // 0: DEFER_TASKRUN, 1: COOP_TASKRUN, 2: neither
     uint32_t kept_blocks;  // allocations that are the process's and may stay
+    bool fresh_numbers;    // a descriptor's number is not used twice
     bool whole_transfers;  // no transfer is cut short
     uint32_t often;        // mask: a switch at one point of so many
     uint32_t drain;        // of 64: how readily a buffered store becomes visible
