@@ -371,7 +371,10 @@ int fd_close(int number)
 
     lock_acquire(&f->lock);
     wait_for_uses_locked(f);
+    // Under the lock: a use that began between the reset and close(2) would be of a file that
+    // nobody will close again. Who gets the number next waits here for a moment.
+    err = os_close(number);
     f->known = f->closing = false; // D3
     lock_release(&f->lock);
-    return os_close(number);
+    return err;
 }

@@ -12,9 +12,10 @@
 //     first call here until coir_close.
 // D2  At most one reader and one writer at a time, others wait in order of arrival; polls need no
 //     turn.
-// D3  The number is closed only when no use is left, and the object is reset before: whoever gets
-//     the number next begins afresh, and no old completion or cancel can name it, because keys
-//     are never re-used (netpoll.h, N3).
+// D3  The number is closed only when no use is left, under the object's lock, and the object is
+//     reset there: whoever gets the number next begins afresh, nobody begins on the old file, and
+//     no old completion or cancel can name the new one, because keys are never re-used
+//     (netpoll.h, N3).
 #pragma once
 
 #include <stdbool.h>
