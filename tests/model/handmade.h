@@ -28,4 +28,11 @@ void scene_close_or_read(void);
 void scene_stop_while_reading(void);
 void scene_server(void);
 
+void scene_survivor(void);
+void scene_spawns_while_stopping(void);
+void scene_three_lives(void);
+void scene_two_runtimes(void);
+void scene_ready_while_stopping(void);
+void scene_poor(void);
+
 void scene_generated(void); // generate.c

@@ -37,6 +37,12 @@ const struct scene scenes[] = {
     {"close_at_once", scene_close_at_once, 0},
     {"stop_while_reading", scene_stop_while_reading, 0},
     {"server", scene_server, 0},
+    {"survivor", scene_survivor, 0},
+    {"spawns_while_stopping", scene_spawns_while_stopping, 0},
+    {"three_lives", scene_three_lives, 0},
+    {"two_runtimes", scene_two_runtimes, 0},
+    {"ready_while_stopping", scene_ready_while_stopping, 0},
+    {"poor", scene_poor, 0},
     {"generated", scene_generated, 0},
 };
 const unsigned n_scenes = sizeof(scenes) / sizeof(scenes[0]);
