@@ -129,6 +129,14 @@ void idle_wake_any(struct sched *s)
 
 // ---- The sleeping side -------------------------------------------------------------------
 
+static void count_spinning(struct m *m)
+{
+    if (m->spinning) return;
+    m->spinning = true;
+    // [SPIN-CLAIM] acq_rel, pairs with [SPIN-END].
+    add_acq_rel(&m->sched->idle.n_spinning, 1);
+}
+
 bool idle_spin_begin(struct m *m)
 {
     struct sched *s = m->sched;
@@ -137,9 +145,7 @@ bool idle_spin_begin(struct m *m)
     // relaxed, both: at most half of the busy ones spin, roughly
     uint32_t busy = s->n_p - load_relaxed(&s->idle.n);
     if (2 * load_relaxed(&s->idle.n_spinning) >= busy) return false;
-    m->spinning = true;
-    // [SPIN-CLAIM] acq_rel, pairs with [SPIN-END].
-    add_acq_rel(&s->idle.n_spinning, 1);
+    count_spinning(m);
     return true;
 }
 
@@ -214,13 +220,16 @@ struct queue idle_sleep(struct m *m)
     // [IDLE-FENCE] seq_cst, pairs with [WAKE-FENCE]: announced, now look for work (W1).
     fence_seq_cst();
     sched_went_idle(s);
-    if (work_anywhere(s))
+    bool found = work_anywhere(s);
+    if (found)
         done = poller_poll(m->poller, CLOCK_PAST);
     else
         // relaxed: our own timers; whoever moves one there holds the P that we gave up
         done = poller_poll(m->poller, load_relaxed(&own->timers.earliest));
     poller_awake(m->poller);
     take_back(m, own);
+    // Who pushed that work may have counted on us and woken nobody: W3 holds for it too.
+    if (found) count_spinning(m);
     sysmon_wake(s);
     return done;
 }
