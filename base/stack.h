@@ -26,7 +26,7 @@
 #include "base/lock.h"
 
 #define STACK_BATCH 32u       // between a cache and the depot
-#define STACK_CACHE_MOST 128u // in a cache
+#define STACK_CACHE_MOST 2048u // in a cache
 
 // First member of the descriptor at a stack's top.
 struct stack {

@@ -68,18 +68,23 @@ static struct g *pick(struct p *p)
     return runq_take_next(&p->runq);
 }
 
-// A share of the global queue: one to run, the others into the own ring.
-static struct g *take_global(struct m *m)
+// Up to 'most' of the global queue: one to run, the others into the own ring.
+static struct g *take_global(struct m *m, uint32_t most)
 {
-    struct sched *s = m->sched;
     struct queue batch = {0};
-    uint32_t most = globq_len(&s->globq) / s->n_p + 1;
 
-    if (most > RUNQ_SIZE / 2) most = RUNQ_SIZE / 2;
-    if (globq_pop(&s->globq, most, &batch) == 0) return NULL;
+    if (globq_pop(&m->sched->globq, most, &batch) == 0) return NULL;
     struct g *first = g_of_node(queue_pop(&batch));
     for (struct queue_node *n; (n = queue_pop(&batch));) sched_push(m, g_of_node(n));
     return first;
+}
+
+// This P's share of the global queue, as much as its empty ring takes well.
+static uint32_t global_share(struct sched *s)
+{
+    uint32_t share = globq_len(&s->globq) / s->n_p + 1;
+
+    return share < RUNQ_SIZE / 2 ? share : RUNQ_SIZE / 2;
 }
 
 // Makes the coroutines of finished operations run.
@@ -166,14 +171,14 @@ static struct g *find_work(struct m *m)
         if (load_acquire(&m->sched->exiting)) return NULL;
         if (load_own(&m->p->tick) % SCHED_FAIR_TICKS == 0) {
             look_outside(m);
-            if ((g = take_global(m))) return g;
+            if ((g = take_global(m, 1))) return g;
         }
         if ((g = pick(m->p))) return g;
         if (load_own(&m->p->tick) % SCHED_FAIR_TICKS == 0) continue;
         look_outside(m); // a round is over: submit what it queued
         if ((g = pick(m->p))) return g;
         if (!runq_empty(&m->p->runq)) continue; // that was a fair tick
-        if ((g = take_global(m))) return g;
+        if ((g = take_global(m, global_share(m->sched)))) return g;
         if ((g = steal(m))) return g;
         ready_ops(m, idle_sleep(m));
     }
