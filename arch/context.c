@@ -14,6 +14,7 @@
 #endif
 
 void arch_entry(void);
+void arch_entry_ints(void);
 
 // What the switch pops, and what arch_entry finds.
 struct entry_frame {
@@ -134,9 +135,11 @@ void context_fini(struct context *c)
 #endif
 
 void context_make(struct context *c, void *low, void *top, const struct arch_call *call,
-                  void (*fn)(void), void (*enter)(void *word), void (*leave)(void))
+                  bool only_ints, void (*fn)(void), void (*enter)(void *word),
+                  void (*leave)(void))
 {
-    uintptr_t base = ((uintptr_t)top & ~(uintptr_t)15) - FRAME_BYTES;
+    size_t bytes = only_ints ? FRAME_BYTES_INTS : FRAME_BYTES;
+    uintptr_t base = ((uintptr_t)top & ~(uintptr_t)15) - bytes;
     struct entry_frame *frame = (void *)base;
 
 #if defined(CONTEXT_ASAN) || defined(CONTEXT_TSAN)
@@ -151,7 +154,7 @@ void context_make(struct context *c, void *low, void *top, const struct arch_cal
     frame->base = base;
     frame->fn = (uintptr_t)fn;
     frame->rbp = 0; // frame-pointer walks end here
-    frame->entry = (uintptr_t)arch_entry;
-    frame->call = *call;
+    frame->entry = only_ints ? (uintptr_t)arch_entry_ints : (uintptr_t)arch_entry;
+    memcpy(&frame->call, call, only_ints ? sizeof(call->ints) : sizeof(*call));
     c->sp = frame;
 }

@@ -143,66 +143,75 @@ static bool carve_locked(struct stack_depot *d, uint32_t most)
 
 // ---- Caches --------------------------------------------------------------------------------
 
+static void list_put(struct stack_list *l, struct stack *s)
+{
+    if (l->n++ == 0) l->last = s;
+    push(&l->first, s);
+}
+
 void stack_cache_init(struct stack_cache *c, struct stack_depot *d)
 {
     *c = (struct stack_cache){.depot = d};
 }
 
+// Hands a whole list to the depot.
+static void give(struct stack_depot *d, struct stack_list *l)
+{
+    if (l->n == 0) return;
+    lock_acquire(&d->lock);
+    l->last->next = d->free;
+    d->free = l->first;
+    d->n_free += l->n;
+    lock_release(&d->lock);
+    *l = (struct stack_list){0};
+}
+
 void stack_cache_fini(struct stack_cache *c)
 {
-    for (struct stack *s; (s = pop(&c->free));) stack_put_direct(c->depot, s);
-    c->n = 0;
+    give(c->depot, &c->hot);
+    give(c->depot, &c->cold);
 }
 
 // A batch from the depot into an empty cache.
-static struct stack *refill(struct stack_cache *c)
+static void refill(struct stack_cache *c)
 {
     struct stack_depot *d = c->depot;
 
     lock_acquire(&d->lock);
     if (d->free || carve_locked(d, STACK_BATCH)) {
-        while (c->n < STACK_BATCH && d->free) {
-            push(&c->free, pop(&d->free));
+        while (c->hot.n < STACK_BATCH && d->free) {
+            list_put(&c->hot, pop(&d->free));
             d->n_free--;
-            c->n++;
         }
     }
     lock_release(&d->lock);
-    if (!c->free) return NULL;
-    c->n--;
-    return pop(&c->free);
 }
 
 struct stack *stack_get(struct stack_cache *c)
 {
-    if (!c->free) return refill(c);
-    c->n--;
-    return pop(&c->free);
-}
-
-// The colder half of a full cache goes to the depot: the list is cut behind the warm ones.
-static void spill(struct stack_cache *c)
-{
-    struct stack_depot *d = c->depot;
-    struct stack *last_warm = c->free;
-
-    for (uint32_t i = 1; i < c->n - STACK_BATCH; i++) last_warm = last_warm->next;
-    struct stack *cold = last_warm->next;
-    last_warm->next = NULL;
-    c->n -= STACK_BATCH;
-
-    lock_acquire(&d->lock);
-    for (struct stack *s; (s = pop(&cold));) {
-        push(&d->free, s);
-        d->n_free++;
+    if (c->hot.n == 0) {
+        c->hot = c->cold;
+        c->cold = (struct stack_list){0};
+        if (c->hot.n == 0) refill(c);
+        if (c->hot.n == 0) return NULL;
     }
-    lock_release(&d->lock);
+    c->hot.n--;
+    struct stack *s = pop(&c->hot.first);
+    if (c->hot.first) { // whoever spawns one spawns another
+        __builtin_prefetch(c->hot.first, 1);
+        __builtin_prefetch((char *)c->hot.first + CACHE_LINE, 1);
+        __builtin_prefetch((char *)c->hot.first + 2 * CACHE_LINE, 1);
+    }
+    return s;
 }
 
 void stack_put(struct stack_cache *c, struct stack *s)
 {
-    push(&c->free, s);
-    if (++c->n >= STACK_CACHE_MOST) spill(c);
+    list_put(&c->hot, s);
+    if (c->hot.n < STACK_HALF) return;
+    give(c->depot, &c->cold);
+    c->cold = c->hot;
+    c->hot = (struct stack_list){0};
 }
 
 struct stack *stack_get_direct(struct stack_depot *d)

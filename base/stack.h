@@ -25,8 +25,9 @@
 
 #include "base/lock.h"
 
-#define STACK_BATCH 32u       // between a cache and the depot
-#define STACK_CACHE_MOST 2048u // in a cache
+#define STACK_BATCH 32u  // from the depot to a cache
+#define STACK_HALF 1024u // of a cache: a half goes to the depot when both are full
+#define STACK_CACHE_MOST (2 * STACK_HALF)
 
 // First member of the descriptor at a stack's top.
 struct stack {
@@ -63,11 +64,17 @@ struct stack_depot {
     uint32_t n_protected; // PROT_NONE guards made
 };
 
-// The cache of one owner: no lock, no order.
+struct stack_list {
+    struct stack *first, *last;
+    uint32_t n;
+};
+
+// The cache of one owner: no lock. Two halves, so that a full one can be handed over whole: what
+// is got and put alternately at the brim costs no walk and no lock. (Bonwick and Adams,
+// "Magazines and Vmem", USENIX 2001.)
 struct stack_cache {
     struct stack_depot *depot;
-    struct stack *free;
-    uint32_t n;
+    struct stack_list hot, cold; // the last put is the next got
 };
 
 // 0 | -ENOMEM

@@ -72,16 +72,21 @@ static int spawn(coir_runtime *rt, const coir_options *opts, struct spawn *how)
 int coir_spawn_commit_(coir_runtime *rt, const coir_options *opts, void (*fn)(void),
                        const coir_site *site)
 {
-    struct spawn how = {.call = spawn_capture_area(), .fn = fn, .site = site};
+    struct spawn how = {.call = spawn_capture_area(),
+                        .only_ints = site->only_ints,
+                        .fn = fn,
+                        .site = site};
 
     return spawn(rt, opts, &how);
 }
 
 int coir_spawn(coir_runtime *rt, const coir_options *opts, void (*fn)(void *), void *arg)
 {
-    struct arch_call call = {.ints = {(uintptr_t)arg}};
-    struct spawn how = {.call = &call, .fn = (void (*)(void))fn};
+    struct arch_call call;
+    struct spawn how = {.call = &call, .only_ints = true, .fn = (void (*)(void))fn};
 
+    memset(call.ints, 0, sizeof(call.ints));
+    call.ints[0] = (uintptr_t)arg;
     if (!rt && !(opts && opts->rt) && !runtime_self()) return -EINVAL;
     return spawn(rt, opts, &how);
 }

@@ -171,7 +171,7 @@ static void name_survivor(void *arg, struct g *g)
     // Its name may change under us if it ends now: a wrong line at worst.
     runtime_log(arg, COIR_LOG_WARNING,
                 "coir: coroutine %llu (%s) spawned at %s:%d did not end",
-                (unsigned long long)g->id, g->name[0] ? g->name : "no name",
+                (unsigned long long)g->id, g->named ? g->name : "no name",
                 site ? site->file : "?", site ? site->line : 0);
 }
 

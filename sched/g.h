@@ -42,8 +42,18 @@ enum { G_DEAD, G_RUNNABLE, G_RUNNING, G_PARKING, G_PARKED };
 // Where a coroutine was spawned; the public macro makes it (coir/spawn.h).
 struct coir_site;
 
+// Three cache lines are touched in a life without deadline or name: most of what a spawn costs is
+// fetching them, so what is written at a spawn stands together.
 struct g {
     struct stack stack; // first: the depot knows a stack by its descriptor
+
+    // Of the queue it is in (I3).
+    struct queue_node node;
+
+    // Constant from start to end.
+    struct sched *sched;
+    uint64_t id;
+    const struct coir_site *site;
 
     // Its own while it runs; its resumer's before.
     struct task task; // the state word is task.state
@@ -52,23 +62,17 @@ struct g {
     uint32_t budget;  // inline successes left before it yields
     uint32_t shields; // > 0: deaf to cancel
     bool sized;       // its stack has a mapping of its own
+    bool named;       // 'name' is set
 
-    // Constant from start to end.
-    struct sched *sched;
-    uint64_t id;
-    const struct coir_site *site;
-    char name[G_NAME_BYTES];
-
-    // Of the queue it is in (I3).
-    struct queue_node node;
+    // Atomic. A cancel was asked for; what it has to reach while the wait is OPEN_IO (park.c).
+    atomic_u32 canceled;
 
     // Guarded by the lock of the timers it is in (sched/timer.h).
     struct timer timer;
 
-    // Atomic. What a cancel has to reach while the wait is OPEN_IO (park.c).
-    atomic_u32 canceled;
     atomic_ptr(struct poller) io_poller;
     atomic_u64 io_key;
+    char name[G_NAME_BYTES];
 };
 
 static inline struct g *g_of_task(struct task *t)

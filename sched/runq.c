@@ -50,6 +50,15 @@ struct g *runq_take_next(struct runq *q)
     return swap_acq_rel(&q->next, NULL);
 }
 
+// The one after will run soon: its first lines come while this one runs.
+static void fetch_soon(struct runq *q, uint32_t i, uint32_t tail)
+{
+    if (i == tail) return;
+    struct g *g = load_relaxed(&q->slots[i % RUNQ_SIZE]); // relaxed: an address to fetch
+    __builtin_prefetch(&g->node, 1);
+    __builtin_prefetch(&g->context, 1);
+}
+
 struct g *runq_pop(struct runq *q)
 {
     // [RUNQ-ROOM] acquire, pairs with [RUNQ-TAKE].
@@ -60,7 +69,10 @@ struct g *runq_pop(struct runq *q)
         struct g *g = load_relaxed(&q->slots[head % RUNQ_SIZE]); // relaxed: own store
 
         // [RUNQ-TAKE] acq_rel, pairs with [RUNQ-ROOM] and itself: who moves head has it.
-        if (cas_acq_rel(&q->head, &head, head + 1)) return g;
+        if (cas_acq_rel(&q->head, &head, head + 1)) {
+            fetch_soon(q, head + 1, tail);
+            return g;
+        }
     }
     return NULL;
 }

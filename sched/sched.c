@@ -10,20 +10,36 @@
 #include "sched/g.h"
 #include "sched/park.h"
 
-#define SPIN_ROUNDS 4      // tours of all others before an M sleeps
+#define SPIN_ROUNDS 4   // tours of all others before an M sleeps
+#define OFFER_EVERY 16u // pushes or runs between two looks at the clock
+#define OFFER_CYCLES                                                                     \
+    500000 // 150 to 200 us: a few times what a wake and the first misses cost
 #define THIEF_PATIENCE 200 // breaths that a thief gives a 'next' before it takes it
 
 // ---- Queues ----------------------------------------------------------------------------------
 
-// Puts g behind the others of p and says so to idle workers.
+// Somebody waits in p's ring: wakes another worker for it, but only when the ring has not been
+// empty for so long that the wake is worth its price (W5).
+static void offer(struct p *p)
+{
+    if (load_relaxed(&p->sched->idle.n) == 0) return; // relaxed: a look
+    int64_t now = clock_cycles();
+    if (p->was_empty) p->queued_since = now;
+    p->was_empty = false;
+    if (now - p->queued_since < OFFER_CYCLES && !maybe("offer at once")) return;
+    p->queued_since = now;
+    if (maybe("published, not yet looked")) choice_point();
+    idle_wake(p->sched);
+}
+
+// Puts g behind the others of p.
 static void push_tail(struct p *p, struct g *g)
 {
     struct queue overflow = {0};
     unsigned n = runq_push(&p->runq, g, &overflow);
 
     if (n > 0) globq_push(&p->sched->globq, &overflow, n);
-    if (maybe("published, not yet looked")) choice_point();
-    if (p->sched->n_p > 1) idle_wake(p->sched);
+    if (++p->pushes % OFFER_EVERY == 0 && p->sched->n_p > 1) offer(p);
 }
 
 void sched_push(struct m *m, struct g *g)
@@ -64,7 +80,11 @@ static struct g *pick(struct p *p)
         return g;
     }
     p->next_runs = 0;
-    if ((g = runq_pop(&p->runq))) return g;
+    if ((g = runq_pop(&p->runq))) {
+        if (tick % OFFER_EVERY == 0 && p->sched->n_p > 1) offer(p);
+        return g;
+    }
+    p->was_empty = true;
     return runq_take_next(&p->runq);
 }
 
@@ -369,8 +389,10 @@ static void put_stack(struct sched *s, struct p *p, struct g *g)
 
 static void set_name(struct g *g, const char *name)
 {
+    g->named = name != NULL;
+    if (!name) return;
     g->name[0] = 0;
-    if (name) strncat(g->name, name, G_NAME_BYTES - 1);
+    strncat(g->name, name, G_NAME_BYTES - 1);
 }
 
 // A coroutine on a stack of its own, DEAD still.
@@ -402,7 +424,8 @@ static struct g *make(struct sched *s, struct p *p, const struct spawn *how)
     g->shields = 0;
     g->site = how->site;
     set_name(g, how->name);
-    context_make(&g->context, g->stack.low, g, how->call, how->fn, enter_g, leave_g);
+    context_make(&g->context, g->stack.low, g, how->call, how->only_ints, how->fn,
+                 enter_g, leave_g);
     return g;
 }
 

@@ -82,6 +82,7 @@ uint64_t sched_live(struct sched *s);
 // How a coroutine is made.
 struct spawn {
     const struct arch_call *call;
+    bool only_ints; // nothing of call but the integer registers counts
     void (*fn)(void);
     const struct coir_site *site;
     const char *name;   // NULL: none; copied

@@ -64,11 +64,13 @@ arch_switch:
 
 // Reached by the switch's ret. rax: the word; rbx: fn; r12: the frame's base; r13: enter;
 // r14: leave. The six slots below the return address are free now: enter's frame goes there.
-        .globl  arch_entry
-        .hidden arch_entry
-        .type   arch_entry, @function
+// arch_entry_ints is for functions that take integers only: their frame ends behind those.
+        .macro  entry name, bytes
+        .globl  \name
+        .hidden \name
+        .type   \name, @function
         .p2align 4
-arch_entry:
+\name:
         .cfi_startproc
         .cfi_undefined %rip
         leaq    FRAME_REGS(%r12), %rsp
@@ -80,6 +82,7 @@ arch_entry:
         movq    FRAME_CALL+24(%r12), %rcx
         movq    FRAME_CALL+32(%r12), %r8
         movq    FRAME_CALL+40(%r12), %r9
+        .if     \bytes == FRAME_BYTES
         movaps  FRAME_CALL+48(%r12), %xmm0
         movaps  FRAME_CALL+64(%r12), %xmm1
         movaps  FRAME_CALL+80(%r12), %xmm2
@@ -90,12 +93,20 @@ arch_entry:
         movaps  FRAME_CALL+160(%r12), %xmm7
         leaq    FRAME_CALL+176(%r12), %rsp      // the stack arguments, where a callee looks
         movl    $8, %eax                        // a variadic fn saves all vector registers
+        .else
+        leaq    \bytes(%r12), %rsp
+        xorl    %eax, %eax
+        .endif
         call    *%rbx
         ffree   %st(0)                          // a long double that nobody takes: eight of them
         ffree   %st(1)                          // (a complex one is two) fill the thread's x87
         call    *%r14
         ud2
         .cfi_endproc
-        .size   arch_entry, . - arch_entry
+        .size   \name, . - \name
+        .endm
+
+        entry   arch_entry, FRAME_BYTES
+        entry   arch_entry_ints, FRAME_BYTES_INTS
 
         .section .note.GNU-stack, "", @progbits

@@ -4,6 +4,7 @@
 // of stack arguments into the thread's capture area and returns; the commit follows (coir/spawn.h).
 //
 //   coir_spawn_capture_      for functions that return in registers, or nothing
+//   coir_spawn_capture_ints_ for functions that take integers and pointers only, six at most
 //   coir_spawn_capture_x87_  for those that return a long double: the caller pops st(0)
 //
 // The capture area is asked for after the arguments are safe on the own stack.
@@ -65,5 +66,33 @@
         ret
         .cfi_endproc
         .size   coir_spawn_capture_x87_, . - coir_spawn_capture_x87_
+
+// For functions that are known to take at most six integers and nothing else.
+        .globl  coir_spawn_capture_ints_
+        .type   coir_spawn_capture_ints_, @function
+        .p2align 4
+coir_spawn_capture_ints_:
+        .cfi_startproc
+        endbr64
+        subq    $56, %rsp
+        .cfi_def_cfa_offset 64
+        movq    %rdi, 0(%rsp)
+        movq    %rsi, 8(%rsp)
+        movq    %rdx, 16(%rsp)
+        movq    %rcx, 24(%rsp)
+        movq    %r8, 32(%rsp)
+        movq    %r9, 40(%rsp)
+        call    spawn_capture_area
+        movups  0(%rsp), %xmm0
+        movups  16(%rsp), %xmm1
+        movups  32(%rsp), %xmm2
+        movaps  %xmm0, 0(%rax)
+        movaps  %xmm1, 16(%rax)
+        movaps  %xmm2, 32(%rax)
+        addq    $56, %rsp
+        .cfi_def_cfa_offset 8
+        ret
+        .cfi_endproc
+        .size   coir_spawn_capture_ints_, . - coir_spawn_capture_ints_
 
         .section .note.GNU-stack, "", @progbits

@@ -45,6 +45,7 @@ typedef struct coir_options {
 typedef struct coir_site {
     const char *file, *function;
     int line;
+    bool only_ints; // the function takes integers and pointers only, six at most
 } coir_site;
 
 // Starts fn(arg) as a coroutine of rt. The plain-function form: any language, any thread.
@@ -58,6 +59,7 @@ COIR_API int coir_spawn(coir_runtime *rt, const coir_options *opts, void (*fn)(v
 COIR_API int coir_spawn_commit_(coir_runtime *rt, const coir_options *opts,
                                 void (*fn)(void), const coir_site *site);
 COIR_API void coir_spawn_capture_(void);
+COIR_API void coir_spawn_capture_ints_(void);
 COIR_API void coir_spawn_capture_x87_(void);
 
 #ifdef __cplusplus
@@ -82,14 +84,15 @@ COIR_API void coir_spawn_capture_x87_(void);
 #define COIR_SPAWN_AS_(n, rt, opts, ...) COIR_SPAWN_NAMES_(n, rt, opts, __VA_ARGS__)
 #define COIR_SPAWN_NAMES_(n, rt, opts, ...)                                              \
     COIR_SPAWN_IN_(coir_site_##n, coir_fn_##n, coir_rt_##n, coir_opts_##n,               \
-                   coir_stub_##n, COIR_BYTES_(__VA_ARGS__), rt, opts,                    \
+                   coir_stub_##n, COIR_BYTES_(__VA_ARGS__),                              \
+                   COIR_ONLY_INTS_(coir_fn_##n, __VA_ARGS__), rt, opts,                  \
                    COIR_HEAD_(__VA_ARGS__, 0), COIR_TAIL_(__VA_ARGS__))
 
 // fn comes first, then the options, then the arguments; the stub runs after all of them.
-#define COIR_SPAWN_IN_(site_, fn_, rt_, opts_, stub_, bytes, rt, opts, fn, ...)          \
+#define COIR_SPAWN_IN_(site_, fn_, rt_, opts_, stub_, bytes, ints, rt, opts, fn, ...)    \
     __extension__({                                                                      \
-        static const coir_site site_ = {__FILE__, __func__, __LINE__};                   \
         __typeof__(&*(fn)) fn_ = (fn);                                                   \
+        static const coir_site site_ = {__FILE__, __func__, __LINE__, ints};             \
         coir_runtime *rt_ = (rt);                                                        \
         const coir_options *opts_ = (opts);                                              \
         COIR_REFUSE_NORETURN_(fn)                                                        \
@@ -97,7 +100,7 @@ COIR_API void coir_spawn_capture_x87_(void);
                        "coir_go: more than 128 bytes of arguments; pass a pointer");     \
         _Static_assert(COIR_RETURNS_SCALAR_((*fn_)(__VA_ARGS__)),                        \
                        "coir_go: the function returns a struct; return it by pointer");  \
-        __typeof__(fn_) stub_ = (__typeof__(fn_))COIR_STUB_((*fn_)(__VA_ARGS__));        \
+        __typeof__(fn_) stub_ = (__typeof__(fn_))COIR_STUB_(ints, (*fn_)(__VA_ARGS__));  \
         (void)stub_(__VA_ARGS__);                                                        \
         coir_spawn_commit_(rt_, opts_, (void (*)(void))fn_, &site_);                     \
     })
@@ -109,10 +112,11 @@ COIR_API void coir_spawn_capture_x87_(void);
         __builtin_choose_expr(__builtin_types_compatible_p(__typeof__(call), void), 0,   \
                               call))
 
-#define COIR_STUB_(call)                                                                 \
+#define COIR_STUB_(ints, call)                                                           \
     (__builtin_types_compatible_p(__typeof__(call), long double)                         \
          ? coir_spawn_capture_x87_                                                       \
-         : coir_spawn_capture_)
+     : (ints) ? coir_spawn_capture_ints_                                                 \
+              : coir_spawn_capture_)
 
 #ifdef __clang__
 #define COIR_REFUSE_NORETURN_(fn)
@@ -160,6 +164,43 @@ COIR_API void coir_spawn_capture_x87_(void);
 #define COIR_B14_(fn, x, ...) COIR_SIZE_(x) COIR_B13_(fn, __VA_ARGS__)
 #define COIR_B15_(fn, x, ...) COIR_SIZE_(x) COIR_B14_(fn, __VA_ARGS__)
 #define COIR_B16_(fn, x, ...) COIR_SIZE_(x) COIR_B15_(fn, __VA_ARGS__)
+
+// Whether the function is known to take integers and pointers only, six at most: if its type is
+// exactly what the arguments' types make, no conversion hides a double.
+#define COIR_ONLY_INTS_(f, ...)                                                          \
+    COIR_PICK_(__VA_ARGS__, COIR_I_, COIR_I_, COIR_I_, COIR_I_, COIR_I_, COIR_I_,        \
+               COIR_I_, COIR_I_, COIR_I_, COIR_I_, COIR_I_, COIR_I_, COIR_I_, COIR_I_,   \
+               COIR_I_, COIR_I6_, COIR_I5_, COIR_I4_, COIR_I3_, COIR_I2_, COIR_I1_,      \
+               COIR_I0_, 0)                                                              \
+    (f, __VA_ARGS__)
+#define COIR_I_(...) false
+#define COIR_I0_(f, fn) COIR_IS_(f, (*f)(), void)
+#define COIR_I1_(f, fn, a) (COIR_IS_(f, (*f)(a), COIR_OF_(a)) && COIR_INT_(a))
+#define COIR_I2_(f, fn, a, b)                                                            \
+    (COIR_IS_(f, (*f)(a, b), COIR_OF_(a), COIR_OF_(b)) && COIR_INT_(a) && COIR_INT_(b))
+#define COIR_I3_(f, fn, a, b, c)                                                         \
+    (COIR_IS_(f, (*f)(a, b, c), COIR_OF_(a), COIR_OF_(b), COIR_OF_(c)) &&                \
+     COIR_INT_(a) && COIR_INT_(b) && COIR_INT_(c))
+#define COIR_I4_(f, fn, a, b, c, d)                                                      \
+    (COIR_IS_(f, (*f)(a, b, c, d), COIR_OF_(a), COIR_OF_(b), COIR_OF_(c),                \
+              COIR_OF_(d)) &&                                                            \
+     COIR_INT_(a) && COIR_INT_(b) && COIR_INT_(c) && COIR_INT_(d))
+#define COIR_I5_(f, fn, a, b, c, d, e)                                                   \
+    (COIR_IS_(f, (*f)(a, b, c, d, e), COIR_OF_(a), COIR_OF_(b), COIR_OF_(c),             \
+              COIR_OF_(d), COIR_OF_(e)) &&                                               \
+     COIR_INT_(a) && COIR_INT_(b) && COIR_INT_(c) && COIR_INT_(d) && COIR_INT_(e))
+#define COIR_I6_(f, fn, a, b, c, d, e, g)                                                \
+    (COIR_IS_(f, (*f)(a, b, c, d, e, g), COIR_OF_(a), COIR_OF_(b), COIR_OF_(c),          \
+              COIR_OF_(d), COIR_OF_(e), COIR_OF_(g)) &&                                  \
+     COIR_INT_(a) && COIR_INT_(b) && COIR_INT_(c) && COIR_INT_(d) && COIR_INT_(e) &&     \
+     COIR_INT_(g))
+#define COIR_OF_(x) __typeof__(((void)0, x))
+#define COIR_IS_(f, call, ...)                                                           \
+    __builtin_types_compatible_p(__typeof__(f), __typeof__(call) (*)(__VA_ARGS__))
+// 1 to 4 are the classes of integers, 5 that of pointers.
+#define COIR_INT_(x)                                                                     \
+    (__builtin_classify_type(((void)0, x)) >= 1 &&                                       \
+     __builtin_classify_type(((void)0, x)) <= 5 && sizeof(COIR_OF_(x)) <= 8)
 
 #define COIR_PICK_(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, t, u, v,     \
                    name, ...)                                                            \

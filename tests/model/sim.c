@@ -471,7 +471,7 @@ int sim_thread_start(void (*fn)(void *), void *arg, const char *name)
     strncpy(t->name, name, sizeof(t->name) - 1);
     t->priority = rand_next(&sim.chance) | 0x80000000u;
     char *low = stacks + (size_t)i * STACK_BYTES;
-    context_make(&t->context, low, low + STACK_BYTES, &call, (void (*)(void))fn,
+    context_make(&t->context, low, low + STACK_BYTES, &call, false, (void (*)(void))fn,
                  thread_enter, thread_end);
     sim.runnable |= bit(i);
     sim.n_alive++;

@@ -36,8 +36,8 @@ static void make(void (*fn)(void), const struct arch_call *call)
 
     if (!stack) stack = aligned_alloc(4096, STACK_BYTES);
     context_adopt(&here);
-    context_make(&there, stack, stack + STACK_BYTES, call ? call : &none, fn, note_word,
-                 go_home);
+    context_make(&there, stack, stack + STACK_BYTES, call ? call : &none, false, fn,
+                 note_word, go_home);
 }
 
 static void *visit(uintptr_t word)
