@@ -35,4 +35,10 @@ void scene_two_runtimes(void);
 void scene_ready_while_stopping(void);
 void scene_poor(void);
 
+void scene_thread_is_closed(void);
+void scene_two_closes(void);
+void scene_turns(void);
+void scene_poll(void);
+void scene_name(void);
+
 void scene_generated(void); // generate.c
