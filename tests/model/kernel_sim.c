@@ -6,14 +6,12 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/stat.h>
 
 #include "base/platform.h"
 #include "tests/model/sim.h"
 
 #define FIRST_FD 3
-#define EPOLL_ITEMS 64
 
 enum { STEP_CALL = 32 };
 
@@ -23,22 +21,15 @@ static uint32_t room; // bytes that a pipe takes in this run
 static uint16_t next_port;
 static int next_fd; // above all that were ever given out
 
-static struct epoll_item {
-    struct file *epoll, *file;
-    int fd;
-    struct epoll_event event;
-    bool off; // one-shot, and it was shot
-} items[EPOLL_ITEMS];
-
 void kernel_reset(void)
 {
     memset(files, 0, sizeof(files));
     memset(fds, 0, sizeof(fds));
-    memset(items, 0, sizeof(items));
     room = 0;
     next_port = 40000;
     next_fd = FIRST_FD;
     ring_reset();
+    ready_reset();
 }
 
 const char *kernel_leftover(void)
@@ -68,7 +59,7 @@ bool kernel_step(void)
 
 // ---- Files ----------------------------------------------------------------------------
 
-static struct file *file_make(enum file_kind kind)
+struct file *file_make(enum file_kind kind)
 {
     for (int i = 0; i < KERNEL_FILES; i++) {
         if (files[i].kind != FILE_NONE) continue;
@@ -316,7 +307,7 @@ int sim_pipe(int ret_fds[2])
 // ---- Direct calls ---------------------------------------------------------------------
 
 // Every call is a point, and an entry into the kernel shows the caller's stores.
-static struct file *call(int fd)
+struct file *kernel_call(int fd)
 {
     sim_step(STEP_CALL);
     sim_drain();
@@ -328,7 +319,7 @@ enum transfer { TRANSFER_IN, TRANSFER_OUT };
 static ssize_t transfer(int fd, enum transfer way, const struct iovec *iov, int n,
                         bool wait)
 {
-    struct file *f = call(fd);
+    struct file *f = kernel_call(fd);
 
     if (!f) return -EBADF;
     file_get(f);
@@ -418,14 +409,14 @@ ssize_t os_send(int fd, const void *buf, size_t n, int flags)
 
 int os_eventfd(void)
 {
-    call(-1);
+    kernel_call(-1);
     return file_install(file_make(FILE_EVENT));
 }
 
 int os_socket(int domain, int type, int protocol)
 {
     (void)domain, (void)protocol;
-    call(-1);
+    kernel_call(-1);
     struct file *f = file_make(FILE_SOCKET);
     f->nonblock = type & SOCK_NONBLOCK;
     return file_install(f);
@@ -433,7 +424,7 @@ int os_socket(int domain, int type, int protocol)
 
 int os_bind(int fd, const struct sockaddr *addr, socklen_t len)
 {
-    struct file *f = call(fd);
+    struct file *f = kernel_call(fd);
     struct sockaddr_in *in = (struct sockaddr_in *)(void *)&f->addr;
 
     if (!f) return -EBADF;
@@ -446,7 +437,7 @@ int os_bind(int fd, const struct sockaddr *addr, socklen_t len)
 
 int os_listen(int fd, int backlog)
 {
-    struct file *f = call(fd);
+    struct file *f = kernel_call(fd);
 
     if (!f) return -EBADF;
     f->kind = FILE_LISTEN;
@@ -456,7 +447,7 @@ int os_listen(int fd, int backlog)
 
 int os_accept(int fd, struct sockaddr *addr, socklen_t *len, int flags)
 {
-    struct file *f = call(fd);
+    struct file *f = kernel_call(fd);
     int got;
 
     if (!f) return -EBADF;
@@ -470,7 +461,7 @@ int os_accept(int fd, struct sockaddr *addr, socklen_t *len, int flags)
 
 int os_connect(int fd, const struct sockaddr *addr, socklen_t len)
 {
-    struct file *f = call(fd);
+    struct file *f = kernel_call(fd);
     int err;
 
     if (!f) return -EBADF;
@@ -483,7 +474,7 @@ int os_connect(int fd, const struct sockaddr *addr, socklen_t len)
 
 int os_getsockopt(int fd, int level, int name, void *value, socklen_t *len)
 {
-    struct file *f = call(fd);
+    struct file *f = kernel_call(fd);
     int is = 0;
 
     if (!f) return -EBADF;
@@ -498,12 +489,12 @@ int os_getsockopt(int fd, int level, int name, void *value, socklen_t *len)
 int os_setsockopt(int fd, int level, int name, const void *value, socklen_t len)
 {
     (void)level, (void)name, (void)value, (void)len;
-    return call(fd) ? 0 : -EBADF;
+    return kernel_call(fd) ? 0 : -EBADF;
 }
 
 int os_getsockname(int fd, struct sockaddr *addr, socklen_t *len)
 {
-    struct file *f = call(fd);
+    struct file *f = kernel_call(fd);
 
     if (!f) return -EBADF;
     if (*len > f->addr_len) *len = f->addr_len;
@@ -513,7 +504,7 @@ int os_getsockname(int fd, struct sockaddr *addr, socklen_t *len)
 
 int os_shutdown(int fd, int how)
 {
-    struct file *f = call(fd);
+    struct file *f = kernel_call(fd);
 
     if (!f) return -EBADF;
     if (!is_socket(fd)) return -ENOTSOCK;
@@ -529,20 +520,18 @@ int os_shutdown(int fd, int how)
 
 int os_close(int fd)
 {
-    struct file *f = call(fd);
+    struct file *f = kernel_call(fd);
 
     if (!f) return -EBADF;
     fds[fd] = NULL;
-    if (--f->fds == 0)
-        for (int i = 0; i < EPOLL_ITEMS; i++)
-            if (items[i].file == f || items[i].epoll == f) items[i].epoll = NULL;
+    if (--f->fds == 0) ready_forget(f);
     file_put(f);
     return 0;
 }
 
 int os_fcntl_getfl(int fd)
 {
-    struct file *f = call(fd);
+    struct file *f = kernel_call(fd);
 
     if (!f) return -EBADF;
     return O_RDWR | (f->nonblock ? O_NONBLOCK : 0);
@@ -550,7 +539,7 @@ int os_fcntl_getfl(int fd)
 
 int os_fcntl_setfl(int fd, int flags)
 {
-    struct file *f = call(fd);
+    struct file *f = kernel_call(fd);
 
     if (!f) return -EBADF;
     f->nonblock = flags & O_NONBLOCK;
@@ -559,7 +548,7 @@ int os_fcntl_setfl(int fd, int flags)
 
 int os_fd_kind(int fd)
 {
-    struct file *f = call(fd);
+    struct file *f = kernel_call(fd);
 
     if (!f) return -EBADF;
     if (f->kind == FILE_SOCKET || f->kind == FILE_LISTEN) return S_IFSOCK;
@@ -570,101 +559,13 @@ int os_fd_kind(int fd)
 int os_lookup(const char *host, uint16_t port, void *ret_list, size_t stride, int most)
 {
     (void)host, (void)port, (void)ret_list, (void)stride, (void)most;
-    call(-1);
+    kernel_call(-1);
     return -ENOENT;
 }
 
 int os_unlink(const char *path)
 {
     (void)path;
-    call(-1);
+    kernel_call(-1);
     return -ENOENT;
-}
-
-// ---- Readiness ------------------------------------------------------------------------
-
-int os_poll(struct pollfd *polled, unsigned n, int64_t deadline)
-{
-    call(-1);
-    for (;;) {
-        int ready = 0;
-
-        for (unsigned i = 0; i < n; i++) {
-            struct file *f = file_of(polled[i].fd);
-            int events = f ? file_events(f) : POLLNVAL;
-            polled[i].revents =
-                (short)(events & (polled[i].events | POLLERR | POLLHUP | POLLNVAL));
-            if (polled[i].fd < 0) polled[i].revents = 0;
-            ready += polled[i].revents != 0;
-        }
-        if (ready || deadline <= sim.now) return ready;
-        if (sim_choose(2, 64)) return 0; // a signal
-        sim_block(SIM_KERNEL, NULL, deadline);
-    }
-}
-
-int os_epoll_open(void)
-{
-    call(-1);
-    return file_install(file_make(FILE_EPOLL));
-}
-
-static struct epoll_item *find_item(struct file *epoll, int fd, struct file *f)
-{
-    for (int i = 0; i < EPOLL_ITEMS; i++)
-        if (items[i].epoll == epoll && items[i].fd == fd && items[i].file == f)
-            return &items[i];
-    return NULL;
-}
-
-int os_epoll_ctl(int epfd, int op, int fd, struct epoll_event *event)
-{
-    struct file *e = call(epfd);
-    struct file *f = file_of(fd);
-
-    if (!e || !f) return -EBADF;
-    struct epoll_item *item = find_item(e, fd, f);
-    if (op == EPOLL_CTL_ADD && item) return -EEXIST;
-    if (op != EPOLL_CTL_ADD && !item) return -ENOENT;
-    for (int i = 0; !item && i < EPOLL_ITEMS; i++)
-        if (!items[i].epoll) item = &items[i];
-    if (!item) sim_fail("too many epoll items");
-    if (op == EPOLL_CTL_DEL)
-        item->epoll = NULL;
-    else
-        *item = (struct epoll_item){.epoll = e, .file = f, .fd = fd, .event = *event};
-    kernel_changed();
-    return 0;
-}
-
-static int collect(struct file *e, struct epoll_event *events, int n)
-{
-    int found = 0;
-    uint32_t from = sim_choose(EPOLL_ITEMS, 4); // in no order
-
-    for (uint32_t k = 0; k < EPOLL_ITEMS && found < n; k++) {
-        struct epoll_item *item = &items[(from + k) % EPOLL_ITEMS];
-
-        if (item->epoll != e || item->off) continue;
-        uint32_t is = (uint32_t)file_events(item->file) &
-                      (item->event.events | EPOLLERR | EPOLLHUP);
-        if (!is) continue;
-        events[found++] = (struct epoll_event){.events = is, .data = item->event.data};
-        item->off = item->event.events & EPOLLONESHOT;
-        if (sim_choose(2, 8)) break;
-    }
-    return found;
-}
-
-int os_epoll_wait(int epfd, struct epoll_event *events, int n, int64_t deadline)
-{
-    struct file *e = call(epfd);
-    int found;
-
-    if (!e) return -EBADF;
-    while (!(found = collect(e, events, n)) && deadline > sim.now) {
-        if (sim_choose(2, 64)) return 0; // a signal
-        sim_block(SIM_KERNEL, e, deadline);
-    }
-    return found;
 }

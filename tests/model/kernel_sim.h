@@ -42,6 +42,9 @@ struct file {
 struct file *file_of(int fd);
 void file_get(struct file *f);
 void file_put(struct file *f);
+struct file *file_make(enum file_kind kind);
+// The entry of a system call: a point; shows the caller's stores. The file of fd, or NULL.
+struct file *kernel_call(int fd);
 // Lowest free number | -EMFILE
 int file_install(struct file *f);
 
@@ -56,6 +59,9 @@ short file_events(const struct file *f); // POLL*
 // Something may be possible that was not: blocked workers and operations look again.
 void kernel_changed(void);
 bool ring_step(void);
+// The last descriptor of f is gone: no epoll watches it any more.
+void ready_forget(const struct file *f);
+void ready_reset(void);
 void ring_reset(void);
 
 // For scenarios: pairs as socketpair(2) and pipe(2) make them.
