@@ -416,9 +416,49 @@ ssize_t os_readv(int fd, const struct iovec *iov, int n)
     return RETRY(readv(fd, iov, n));
 }
 
+void os_sigpipe_drop(void)
+{
+    sigset_t pipe_only;
+
+    sigemptyset(&pipe_only);
+    sigaddset(&pipe_only, SIGPIPE);
+    sigtimedwait(&pipe_only, NULL, &(struct timespec){0});
+}
+
+// Around a write to what may have no reader: SIGPIPE must neither come nor stay. Workers block
+// it for ever (os_thread_start); a thread of the host's may wait for it, or have one pending.
+struct hush {
+    sigset_t before;
+    bool done, was_pending;
+};
+
+static void hush_begin(struct hush *h)
+{
+    sigset_t pipe_only, pending;
+
+    h->done = false;
+    h->was_pending = false;
+    if (os_self()) return;
+    sigpending(&pending);
+    h->was_pending = sigismember(&pending, SIGPIPE) == 1;
+    sigemptyset(&pipe_only);
+    sigaddset(&pipe_only, SIGPIPE);
+    h->done = pthread_sigmask(SIG_BLOCK, &pipe_only, &h->before) == 0;
+}
+
+static ssize_t hush_end(const struct hush *h, ssize_t result)
+{
+    if (result == -EPIPE && !h->was_pending) os_sigpipe_drop();
+    if (h->done) pthread_sigmask(SIG_SETMASK, &h->before, NULL);
+    return result;
+}
+
 ssize_t os_writev(int fd, const struct iovec *iov, int n)
 {
-    return RETRY(writev(fd, iov, n));
+    struct hush h;
+
+    hush_begin(&h);
+    return hush_end(&h, RETRY(writev(fd, iov, n)));
 }
 
 ssize_t os_readv_nowait(int fd, const struct iovec *iov, int n)
@@ -428,7 +468,10 @@ ssize_t os_readv_nowait(int fd, const struct iovec *iov, int n)
 
 ssize_t os_writev_nowait(int fd, const struct iovec *iov, int n)
 {
-    return RETRY(pwritev2(fd, iov, n, -1, RWF_NOWAIT));
+    struct hush h;
+
+    hush_begin(&h);
+    return hush_end(&h, RETRY(pwritev2(fd, iov, n, -1, RWF_NOWAIT)));
 }
 
 ssize_t os_recvmsg(int fd, struct msghdr *msg, int flags)

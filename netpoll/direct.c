@@ -42,8 +42,9 @@ static ssize_t write_some(const struct op *op)
     if (op->code == OP_WRITE) iov = &one;
     for (uint32_t i = 0; op->code == OP_WRITEV && i < op->len && iov->iov_len == 0; i++)
         iov++;
-    return os_write(op->fd, iov->iov_base,
-                    iov->iov_len < PIPE_BUF ? iov->iov_len : PIPE_BUF);
+    struct iovec some = {iov->iov_base,
+                         iov->iov_len < PIPE_BUF ? iov->iov_len : PIPE_BUF};
+    return os_writev(op->fd, &some, 1);
 }
 
 static ssize_t write_now(const struct op *op, bool is_ready)

@@ -251,6 +251,7 @@ static void polled(struct poller *np, struct op *op, int32_t res)
 
 static void complete(struct poller *np, struct op *op, int32_t res, uint32_t flags)
 {
+    if (res == -EPIPE && !op_reads(op)) os_sigpipe_drop();
     if (op->polling) {
         polled(np, op, res);
     } else if (must_poll(op, res) && !op->why) {

@@ -354,6 +354,10 @@ ssize_t os_readv(int fd, const struct iovec *iov, int n)
     return transfer(fd, TRANSFER_IN, iov, n, true);
 }
 
+void os_sigpipe_drop(void)
+{
+}
+
 ssize_t os_writev(int fd, const struct iovec *iov, int n)
 {
     return transfer(fd, TRANSFER_OUT, iov, n, true);
