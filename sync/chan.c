@@ -137,15 +137,16 @@ static int wait_locked(coir_chan *c, struct list *queue, void *value, int64_t de
     return outcome;
 }
 
-// Releases the lock and makes the claimed waiter run; NULL: nobody to wake.
-static int release_and_ready(coir_chan *c, struct waiter *w)
+// Releases the lock and makes the claimed waiter run; NULL: nobody to wake. A call that may not
+// wait returns on its own thread, so it is not charged: a charge may yield.
+static int release_and_ready(coir_chan *c, struct waiter *w, int64_t deadline)
 {
     struct task *t = w ? w->task : NULL;
 
     if (t) t->outcome = 0;
     lock_release(&c->lock);
     if (t) ready(t); // C5
-    park_charge();
+    if (deadline > CLOCK_PAST) park_charge();
     return 0;
 }
 
@@ -161,11 +162,11 @@ static int send_locked(coir_chan *c, const void *value, int64_t deadline)
     }
     if (!list_empty(&c->receivers) && (w = claim_locked(&c->receivers))) {
         if (c->size && w->value) memcpy(w->value, value, c->size);
-        return release_and_ready(c, w);
+        return release_and_ready(c, w, deadline);
     }
     if (c->count < c->capacity) {
         put_locked(c, value);
-        return release_and_ready(c, NULL);
+        return release_and_ready(c, NULL, deadline);
     }
     if (deadline <= CLOCK_PAST) {
         lock_release(&c->lock);
@@ -191,11 +192,11 @@ static int recv_locked(coir_chan *c, void *ret_value, int64_t deadline)
     if (c->count > 0) {
         take_locked(c, ret_value);
         if (w) put_locked(c, w->value); // C3
-        return release_and_ready(c, w);
+        return release_and_ready(c, w, deadline);
     }
     if (w) {
         if (c->size && ret_value) memcpy(ret_value, w->value, c->size);
-        return release_and_ready(c, w);
+        return release_and_ready(c, w, deadline);
     }
     if (c->closed || deadline <= CLOCK_PAST) {
         int err = c->closed ? -EPIPE : -ETIMEDOUT;

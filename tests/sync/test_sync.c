@@ -285,6 +285,41 @@ static int mutex_times_out(void *arg)
     return 0;
 }
 
+// ---- Who may not wait does not yield; who may, yields now and then ---------------------------
+
+static bool other_ran;
+
+static void other(void)
+{
+    other_ran = true;
+}
+
+static void send_and_receive(coir_chan *c, int times, int64_t deadline)
+{
+    for (int i = 0; i < times; i++) {
+        int v = i;
+        expect_eq(coir_chan_send(c, &v, deadline), 0);
+        expect_eq(coir_chan_recv(c, &v, deadline), 0);
+        expect_eq(v, i);
+    }
+}
+
+// One worker: the other runs exactly when this one gives it up.
+static int ready_channels_yield_only_with_time(void *arg)
+{
+    coir_chan *c = make(sizeof(int), 1);
+
+    (void)arg;
+    other_ran = false;
+    expect_eq(go(other), 0);
+    send_and_receive(c, 1000, COIR_NOW);
+    expect(!other_ran);
+    send_and_receive(c, 1000, COIR_FOREVER);
+    expect(other_ran);
+    coir_chan_unref(c);
+    return 0;
+}
+
 static void bad_values_are_refused(void)
 {
     coir_chan *c = NULL;
@@ -318,5 +353,7 @@ int main(void)
         expect_eq(coir_run(&config, mutex_excludes, NULL), 0);
         expect_eq(coir_run(&config, mutex_times_out, NULL), 0);
     }
+    config.workers = 1;
+    expect_eq(coir_run(&config, ready_channels_yield_only_with_time, NULL), 0);
     return 0;
 }
