@@ -104,27 +104,51 @@ static bool wake_one(struct sched *s)
     return false;
 }
 
+// A lone coroutine in a 'next' slot does not count (W4).
+static bool work_anywhere(struct sched *s)
+{
+    if (globq_len(&s->globq) > 0) return true;
+    for (uint32_t i = 0; i < s->n_p; i++)
+        if (runq_len(&s->ps[i].runq) > 0) return true;
+    // relaxed: ordered by the caller's fence
+    return load_relaxed(&s->exiting) != 0;
+}
+
+// Wakes one for the caller, who counted it as spinning. False: nobody was there, the count is as
+// before, and work stands that another pusher may have left to us (W2).
+static bool wake_or_look(struct sched *s)
+{
+    if (wake_one(s)) return true;
+    // [SPIN-END] seq_cst, pairs with [SPIN-CLAIM].
+    add_seq_cst(&s->idle.n_spinning, (uint32_t)-1);
+    // [SPIN-FAILED] seq_cst, pairs with [WAKE-FENCE]: off the count, now look: while we stood on
+    // it who pushed woke nobody, and a worker may have gone to sleep since we found none.
+    fence_seq_cst();
+    // relaxed: a runtime that ends has no work, and its stop breaks every sleep
+    return !work_anywhere(s) || load_relaxed(&s->exiting);
+}
+
 void idle_wake(struct sched *s)
 {
-    uint32_t none = 0;
+    uint32_t none;
 
-    // [WAKE-FENCE] seq_cst, pairs with [IDLE-FENCE]: the work was published, now look for
-    // sleepers (W1).
-    fence_seq_cst();
-    if (load_relaxed(&s->idle.n) == 0) return; // relaxed, both: ordered by the fence
-    if (load_relaxed(&s->idle.n_spinning) != 0) return;
-    // [SPIN-CLAIM] acq_rel, pairs with [SPIN-END]: of many pushers one wakes.
-    if (!cas_acq_rel(&s->idle.n_spinning, &none, 1)) return;
-    // [SPIN-END] seq_cst, pairs with [SPIN-CLAIM].
-    if (!wake_one(s)) add_seq_cst(&s->idle.n_spinning, (uint32_t)-1);
+    do {
+        none = 0;
+        // [WAKE-FENCE] seq_cst, pairs with [IDLE-FENCE] and [SPIN-FAILED]: the work was
+        // published, now look for sleepers (W1).
+        fence_seq_cst();
+        if (load_relaxed(&s->idle.n) == 0) return; // relaxed, both: ordered by the fence
+        if (load_relaxed(&s->idle.n_spinning) != 0) return;
+        // [SPIN-CLAIM] acq_rel, pairs with [SPIN-END]: of many pushers one wakes.
+        if (!cas_acq_rel(&s->idle.n_spinning, &none, 1)) return;
+    } while (!wake_or_look(s));
 }
 
 void idle_wake_any(struct sched *s)
 {
     // [SPIN-CLAIM] acq_rel, pairs with [SPIN-END].
     add_acq_rel(&s->idle.n_spinning, 1);
-    // [SPIN-END] seq_cst, pairs with [SPIN-CLAIM].
-    if (!wake_one(s)) add_seq_cst(&s->idle.n_spinning, (uint32_t)-1);
+    if (!wake_or_look(s)) idle_wake(s);
 }
 
 // ---- The sleeping side -------------------------------------------------------------------
@@ -155,16 +179,6 @@ bool idle_spin_end(struct m *m)
     m->spinning = false;
     // [SPIN-END] seq_cst, pairs with [SPIN-CLAIM]: off the count first, then the last look (W2).
     return add_seq_cst(&m->sched->idle.n_spinning, (uint32_t)-1) == 1;
-}
-
-// A lone coroutine in a 'next' slot does not count (W4).
-static bool work_anywhere(struct sched *s)
-{
-    if (globq_len(&s->globq) > 0) return true;
-    for (uint32_t i = 0; i < s->n_p; i++)
-        if (runq_len(&s->ps[i].runq) > 0) return true;
-    // relaxed: ordered by the caller's fence
-    return load_relaxed(&s->exiting) != 0;
 }
 
 // Comes back to life with a P: the one that a waker gave, else the one that was given up.

@@ -11,8 +11,10 @@
 //     finds the work. Take either fence away and both can look too early (docs/wakeup.md; the
 //     Spin model and two mutants of the simulator show it).
 // W2  A spinning M is a promise to look again: pushers do not wake while one spins, so whoever
-//     stops spinning without work looks once more after taking itself off the count.
-// W3  Who finds work while spinning wakes another: the work may be the first of many.
+//     stops spinning without work looks once more after taking itself off the count. A pusher
+//     that counted the one it meant to wake, and found nobody, is such a one too.
+// W3  Who finds work while spinning wakes another: the work may be the first of many. Who finds
+//     it in the last look counts as spinning again.
 // W4  A lone coroutine in a 'next' slot wakes nobody (a hand-over on the same core costs nothing,
 //     a wake 25 to 45 us); if its P does not come to it, sysmon wakes a thief (sysmon.h).
 // W5  A worker wakes another for its own ring only when that ring has not been empty for a few
