@@ -90,8 +90,8 @@ ssize_t os_read(int fd, void *buf, size_t n);
 ssize_t os_write(int fd, const void *buf, size_t n);
 ssize_t os_readv(int fd, const struct iovec *iov, int n);
 ssize_t os_writev(int fd, const struct iovec *iov, int n);
-// os_writev and os_writev_nowait neither raise SIGPIPE nor leave it pending; os_write is for our own
-// descriptors. The drop is for a ring's writes, which raise it on their worker.
+// os_writev and os_writev_nowait neither raise SIGPIPE nor leave it pending; os_write is for our
+// own descriptors. The drop is for a ring's writes, which raise it on their worker.
 void os_sigpipe_drop(void);
 // With RWF_NOWAIT: -EAGAIN where it would block, -EOPNOTSUPP where it cannot know.
 ssize_t os_readv_nowait(int fd, const struct iovec *iov, int n);
