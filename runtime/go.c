@@ -97,7 +97,7 @@ int coir_yield(void)
 {
     if (!on_coroutine()) return 0;
     if (park_canceled() < 0) return -ECANCELED;
-    sched_yield();
+    sched_step_aside();
     return 0;
 }
 

@@ -182,7 +182,7 @@ void park_charge(void)
 {
     struct g *g = g_self();
 
-    if (g && --g->budget == 0) sched_yield();
+    if (g && --g->budget == 0) sched_step_aside();
 }
 
 bool park_has_company(void)

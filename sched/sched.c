@@ -284,7 +284,7 @@ void sched_park(struct m *m, struct g *g)
     leave(m, g, LEAVE_PARK);
 }
 
-void sched_yield(void)
+void sched_step_aside(void)
 {
     struct m *m = sched_enter();
     struct g *g = m->g;

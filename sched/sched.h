@@ -102,7 +102,7 @@ void sched_cancel_wait(struct g *g, uint64_t ticket);
 void sched_went_idle(struct sched *s);
 
 // The running coroutine lets others run.
-void sched_yield(void);
+void sched_step_aside(void);
 // The running coroutine leaves until somebody readies it; called with the wait opened.
 void sched_park(struct m *m, struct g *g);
 

@@ -5,7 +5,8 @@
     symbols.py exports LIB...       every global of these libraries begins with coir_
     symbols.py complete LIB...      the same, and every declared function is there
     symbols.py seam ARCHIVE         outside base/platform_*.c nothing is taken from libc but
-                                    what tools/libc_allowed.txt names
+                                    what tools/libc_allowed.txt names, and no name of libc's is
+                                    taken from it
     symbols.py tls LIBCOIR.SO       no thread-local of the initial-exec model: dlopen must work
     symbols.py watchdogs BUILD      every program that is a test, or an argument of one, brings
                                     the hang watchdog of tests/lib
@@ -59,6 +60,11 @@ def exports(libs, complete=False):
     return bad
 
 
+def libc_path():
+    with open("/proc/self/maps") as maps:
+        return next(line.split()[-1] for line in maps if re.search(r"/libc[.-][^/]*so", line))
+
+
 def seam(archive):
     exact, prefixes = set(), []
     for line in open(os.path.join(HERE, "libc_allowed.txt")):
@@ -82,6 +88,11 @@ def seam(archive):
         if obj.startswith(SEAM) or name in defined or name in exact or name.startswith(tuple(prefixes)):
             continue
         print(f"{obj}: calls {name}, which belongs behind base/platform.h")
+        bad += 1
+    libc = {line.split()[-1].split("@")[0]
+            for line in run("nm", "-D", "--defined-only", libc_path()).splitlines()}
+    for name in sorted(defined & libc):
+        print(f"{archive}: {name} is a name of libc's: who links this archive loses the other one")
         bad += 1
     print(f"{archive}: {len(taken)} undefined symbols looked at")
     return bad or not taken and not defined
