@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: MIT
+// echo_coir PORT WORKERS: the server under test, as a user would write it.
+#include <coir.h>
+#include <coir/go.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static void serve(int fd)
+{
+    char buf[512];
+    ssize_t n;
+
+    while ((n = coir_read(fd, buf, sizeof(buf), COIR_FOREVER)) > 0)
+        if (coir_write_all(fd, buf, (size_t)n, COIR_FOREVER) != n) break;
+    coir_close(fd);
+}
+
+static int run(void *address)
+{
+    coir_listen_options options = {.tcp_nodelay = true};
+    int listener = coir_listen(address, &options);
+    int fd;
+
+    if (listener < 0) return listener;
+    while ((fd = coir_accept(listener, NULL, NULL, 0, COIR_FOREVER)) >= 0)
+        if (coir_go(serve, fd) < 0) coir_close(fd);
+    return fd;
+}
+
+int main(int argc, char **argv)
+{
+    coir_config config = COIR_CONFIG_INIT;
+    char address[32];
+
+    if (argc < 3) return 2;
+    config.workers = (unsigned)atoi(argv[2]);
+    snprintf(address, sizeof(address), "127.0.0.1:%s", argv[1]);
+    return coir_run(&config, run, address) == 0 ? 0 : 1;
+}

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: MIT
+// inproc QUESTION WORKERS N: the in-process questions as a Go programmer would write them.
+// One line of JSON, as bench/bench.h says.
+package main
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"strconv"
+	"sync"
+	"time"
+)
+
+func yields(n int) time.Duration {
+	var done sync.WaitGroup
+	done.Add(2)
+	start := time.Now()
+	for i := 0; i < 2; i++ {
+		go func() {
+			for i := 0; i < n/2; i++ {
+				runtime.Gosched()
+			}
+			done.Done()
+		}()
+	}
+	done.Wait()
+	return time.Since(start)
+}
+
+func spawn(n int) time.Duration {
+	const batch = 1000
+	var done sync.WaitGroup
+	start := time.Now()
+	for i := 0; i < n; i += batch {
+		done.Add(batch)
+		for j := 0; j < batch; j++ {
+			go func() { done.Done() }()
+		}
+		done.Wait()
+	}
+	return time.Since(start)
+}
+
+func pingpong(n int) time.Duration {
+	ping, pong := make(chan int), make(chan int)
+	go func() {
+		for v := range ping {
+			pong <- v
+		}
+	}()
+	start := time.Now()
+	for i := 0; i < n; i++ {
+		ping <- i
+		<-pong
+	}
+	return time.Since(start)
+}
+
+func fan(n int) time.Duration {
+	const side = 4
+	c := make(chan int, 128)
+	var done sync.WaitGroup
+	done.Add(2 * side)
+	start := time.Now()
+	for i := 0; i < side; i++ {
+		go func() {
+			for i := 0; i < n/side; i++ {
+				c <- i
+			}
+			done.Done()
+		}()
+		go func() {
+			for i := 0; i < n/side; i++ {
+				<-c
+			}
+			done.Done()
+		}()
+	}
+	done.Wait()
+	return time.Since(start)
+}
+
+func node(up chan int, number, size int) {
+	if size == 1 {
+		up <- number
+		return
+	}
+	c := make(chan int, 10)
+	for i := 0; i < 10; i++ {
+		go node(c, number+i*(size/10), size/10)
+	}
+	sum := 0
+	for i := 0; i < 10; i++ {
+		sum += <-c
+	}
+	up <- sum
+}
+
+func skynet(n int) time.Duration {
+	c := make(chan int, 1)
+	start := time.Now()
+	go node(c, 0, n)
+	if <-c != n*(n-1)/2 {
+		panic("the sum")
+	}
+	return time.Since(start)
+}
+
+func mutex(n int) time.Duration {
+	const parties = 8
+	var m sync.Mutex
+	var done sync.WaitGroup
+	counter := 0
+	done.Add(parties)
+	start := time.Now()
+	for i := 0; i < parties; i++ {
+		go func() {
+			for i := 0; i < n/parties; i++ {
+				m.Lock()
+				counter++
+				m.Unlock()
+			}
+			done.Done()
+		}()
+	}
+	done.Wait()
+	return time.Since(start)
+}
+
+func main() {
+	questions := map[string]func(int) time.Duration{"switch": yields, "spawn": spawn,
+		"pingpong": pingpong, "fan": fan, "skynet": skynet, "mutex": mutex}
+	workers, _ := strconv.Atoi(os.Args[2])
+	n, _ := strconv.Atoi(os.Args[3])
+	runtime.GOMAXPROCS(workers)
+	took := questions[os.Args[1]](n)
+	unit := "ns"
+	if os.Args[1] == "skynet" {
+		unit = "ms per million"
+	}
+	fmt.Printf("{\"value\": %.3f, \"unit\": %q, \"n\": %d}\n",
+		float64(took.Nanoseconds())/float64(n), unit, n)
+}
