@@ -40,7 +40,7 @@ static void start_recv(int fd)
 
     io_uring_prep_recv(sqe, fd, buffers[fd], BYTES, 0);
     sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;
-    sqe->user_data = (uint64_t)fd;
+    sqe->user_data = (unsigned)fd;
 }
 
 static void start_send(int fd, int n)
@@ -48,7 +48,7 @@ static void start_send(int fd, int n)
     struct io_uring_sqe *sqe = next_sqe(0);
 
     io_uring_prep_send(sqe, fd, buffers[fd], (size_t)n, MSG_NOSIGNAL);
-    sqe->user_data = (uint64_t)fd | 1u << 16;
+    sqe->user_data = (unsigned)fd | 1u << 16;
 }
 
 static void handle(const struct io_uring_cqe *cqe, int listener)
@@ -56,8 +56,10 @@ static void handle(const struct io_uring_cqe *cqe, int listener)
     int fd = (int)(cqe->user_data & 0xffff);
 
     if (fd == ACCEPT) {
-        if (cqe->res >= MOST) close(cqe->res);
-        else if (cqe->res >= 0) start_recv(cqe->res);
+        if (cqe->res >= MOST)
+            close(cqe->res);
+        else if (cqe->res >= 0)
+            start_recv(cqe->res);
         start_accept(listener);
     } else if (cqe->res <= 0) {
         close(fd);
@@ -92,7 +94,8 @@ int main(int argc, char **argv)
         unsigned head, n = 0;
 
         if (io_uring_submit_and_wait(&ring, 1) < 0) continue;
-        io_uring_for_each_cqe(&ring, head, cqe) {
+        io_uring_for_each_cqe(&ring, head, cqe)
+        {
             handle(cqe, listener);
             n++;
         }

@@ -95,9 +95,11 @@ int coir_spawn(coir_runtime *rt, const coir_options *opts, void (*fn)(void *), v
 
 int coir_yield(void)
 {
-    if (!on_coroutine()) return 0;
-    if (park_canceled() < 0) return -ECANCELED;
-    sched_step_aside();
+    struct m *m = m_self();
+
+    if (!m || !m->g) return 0;
+    if (g_canceled(m->g)) return -ECANCELED;
+    sched_step_aside(m);
     return 0;
 }
 

@@ -85,6 +85,13 @@ static inline struct g *g_of_node(struct queue_node *n)
     return container_of(n, struct g, node);
 }
 
+// A cancel was asked for and it listens. The coroutine itself.
+static inline bool g_canceled(struct g *g)
+{
+    // relaxed: the flag is the message
+    return load_relaxed(&g->canceled) && g->shields == 0;
+}
+
 // DEAD -> RUNNABLE. Its maker, before anybody can see it.
 static inline void g_start(struct g *g)
 {

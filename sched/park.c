@@ -110,8 +110,8 @@ int park(struct task *t, int64_t deadline)
 int32_t park_io(struct op *op, int64_t deadline,
                 void (*armed)(void *arg, struct poller *np, uint64_t key), void *arg)
 {
-    struct g *g = g_self();
     struct m *m = sched_enter();
+    struct g *g = m->g;
 
     open_wait(&g->task, WAIT_OPEN_IO);
     op->owner = g;
@@ -149,7 +149,7 @@ static void ready_here(struct m *m, struct g *g)
     if (!m->g || load_own(&m->p->word) == (m->mine | P_RT)) {
         sched_push(m, g); // on the M's own stack, or as a successor that finishes a park
     } else {
-        sched_enter();
+        sched_enter_as(m);
         sched_push_next(m, g);
         sched_leave(m);
     }
@@ -174,15 +174,14 @@ int park_canceled(void)
 {
     struct g *g = g_self();
 
-    // relaxed: the flag alone is the message
-    return g && load_relaxed(&g->canceled) && g->shields == 0 ? -ECANCELED : 0;
+    return g && g_canceled(g) ? -ECANCELED : 0;
 }
 
 void park_charge(void)
 {
-    struct g *g = g_self();
+    struct m *m = m_self();
 
-    if (g && --g->budget == 0) sched_step_aside();
+    if (m && m->g && --m->g->budget == 0) sched_step_aside(m);
 }
 
 bool park_has_company(void)

@@ -38,6 +38,12 @@ unsigned runq_push(struct runq *q, struct g *g, struct queue *overflow)
 
 struct g *runq_put_next(struct runq *q, struct g *g)
 {
+    if (q->alone) {
+        struct g *was = load_own(&q->next);
+
+        store_relaxed(&q->next, g); // relaxed: Q5
+        return was;
+    }
     // [RUNQ-NEXT] acq_rel, pairs with itself: who takes g sees it whole (Q4).
     return swap_acq_rel(&q->next, g);
 }
@@ -45,7 +51,13 @@ struct g *runq_put_next(struct runq *q, struct g *g)
 struct g *runq_take_next(struct runq *q)
 {
     // relaxed: only the owner fills it, so NULL is NULL; else the swap decides
-    if (!load_relaxed(&q->next)) return NULL;
+    struct g *g = load_relaxed(&q->next);
+
+    if (!g) return NULL;
+    if (q->alone) {
+        store_relaxed(&q->next, NULL); // relaxed: Q5
+        return g;
+    }
     // [RUNQ-NEXT] acq_rel, pairs with itself: a thief may be quicker.
     return swap_acq_rel(&q->next, NULL);
 }
@@ -59,6 +71,17 @@ static void fetch_soon(struct runq *q, uint32_t i, uint32_t tail)
     __builtin_prefetch(&g->context, 1);
 }
 
+// Gives the slot at 'head' up; false: a thief was quicker, and *head is where it went.
+static bool take_head(struct runq *q, uint32_t *head)
+{
+    if (q->alone) {
+        store_relaxed(&q->head, *head + 1); // relaxed: Q5
+        return true;
+    }
+    // [RUNQ-TAKE] acq_rel, pairs with [RUNQ-ROOM] and itself: who moves head has it.
+    return cas_acq_rel(&q->head, head, *head + 1);
+}
+
 struct g *runq_pop(struct runq *q)
 {
     // [RUNQ-ROOM] acquire, pairs with [RUNQ-TAKE].
@@ -68,8 +91,7 @@ struct g *runq_pop(struct runq *q)
     while (head != tail) {
         struct g *g = load_relaxed(&q->slots[head % RUNQ_SIZE]); // relaxed: own store
 
-        // [RUNQ-TAKE] acq_rel, pairs with [RUNQ-ROOM] and itself: who moves head has it.
-        if (cas_acq_rel(&q->head, &head, head + 1)) {
+        if (take_head(q, &head)) {
             fetch_soon(q, head + 1, tail);
             return g;
         }

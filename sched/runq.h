@@ -12,6 +12,9 @@
 // Q3  A slot is written before tail shows it, and read before head gives it up.
 // Q4  next is filled by the owner; owner and thieves empty it by swap.
 //
+// Q5  A queue that is 'alone' has no thieves (a runtime of one worker): its owner moves head and
+//     empties next by plain stores. A locked instruction is a fifth of a switch.
+//
 // Source: the shape of Go's runq (runqput, runqgrab), which is the bounded case of Chase and
 // Lev, "Dynamic circular work-stealing deque", SPAA 2005, with FIFO order at the owner's end
 // too; orders after Le, Pop, Cohen, Zappa Nardelli, PPoPP 2013. Changed: counters, not indices,
@@ -36,6 +39,9 @@ struct g;
 #endif
 
 struct runq {
+    // Constant after p_init.
+    bool alone; // Q5
+
     // Atomic. Owner stores tail, everybody moves head.
     alignas(CACHE_LINE) atomic_u32 head;
     alignas(CACHE_LINE) atomic_u32 tail;

@@ -284,11 +284,11 @@ void sched_park(struct m *m, struct g *g)
     leave(m, g, LEAVE_PARK);
 }
 
-void sched_step_aside(void)
+void sched_step_aside(struct m *m)
 {
-    struct m *m = sched_enter();
     struct g *g = m->g;
 
+    sched_enter_as(m);
     g->budget = G_TICKS;
     g_yield(g);
     leave(m, g, LEAVE_YIELD);
@@ -442,9 +442,9 @@ static void count_made(struct m *m)
 }
 
 // On a coroutine of this runtime.
-static int spawn_inside(struct sched *s, const struct spawn *how)
+static int spawn_inside(struct m *m, struct sched *s, const struct spawn *how)
 {
-    struct m *m = sched_enter();
+    sched_enter_as(m);
     struct g *g = make(s, m->p, how);
 
     if (g) {
@@ -482,5 +482,5 @@ int sched_spawn(struct sched *s, const struct spawn *how)
     // relaxed: the spawner itself is live
     if (load_relaxed(&s->stopping)) return -ECANCELED;
     if (over_limit(s)) return -EAGAIN;
-    return m && m->g && m->sched == s ? spawn_inside(s, how) : spawn_outside(s, how);
+    return m && m->g && m->sched == s ? spawn_inside(m, s, how) : spawn_outside(s, how);
 }

@@ -102,16 +102,21 @@ void sched_cancel_wait(struct g *g, uint64_t ticket);
 void sched_went_idle(struct sched *s);
 
 // The running coroutine lets others run.
-void sched_step_aside(void);
+void sched_step_aside(struct m *m);
 // The running coroutine leaves until somebody readies it; called with the wait opened.
 void sched_park(struct m *m, struct g *g);
 
 // Enter and leave the runtime on a coroutine (p.h, P2). Between them this M's P may be touched.
+static inline void sched_enter_as(struct m *m)
+{
+    p_enter(m->p, m->mine);
+}
+
 static inline struct m *sched_enter(void)
 {
     struct m *m = m_self();
 
-    p_enter(m->p, m->mine);
+    sched_enter_as(m);
     return m;
 }
 

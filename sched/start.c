@@ -43,6 +43,7 @@ static void make_workers(struct sched *s)
         s->ms[i].sched = s;
         s->ms[i].index = i;
         p_init(&s->ps[i], s, i, &s->depot);
+        s->ps[i].runq.alone = s->n_p == 1;
         idle_add(s, &s->ps[i]);
     }
 }
