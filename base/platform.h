@@ -78,6 +78,8 @@ void os_discard(void *p, size_t bytes);
 int os_guard_light(void *first, size_t bytes, size_t stride, unsigned n);
 // One guard by PROT_NONE; takes two mappings. 0 | -ENOMEM
 int os_guard_protect(void *p, size_t bytes);
+// Tells valgrind, where we run under it, that this is a stack: a switch to it is no overflow.
+void os_stack_note(void *low, void *high);
 // vm.max_map_count, or 65530 where it cannot be read.
 unsigned os_map_limit(void);
 

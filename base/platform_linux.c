@@ -28,6 +28,10 @@
 #include <sanitizer/asan_interface.h>
 #endif
 
+#if __has_include(<valgrind/valgrind.h>)
+#include <valgrind/valgrind.h>
+#endif
+
 #ifndef MADV_GUARD_INSTALL
 #define MADV_GUARD_INSTALL 102 // Linux 6.13
 #endif
@@ -380,6 +384,16 @@ int os_guard_light(void *first, size_t bytes, size_t stride, unsigned n)
 int os_guard_protect(void *p, size_t bytes)
 {
     return ONCE(mprotect(p, bytes, PROT_NONE));
+}
+
+void os_stack_note(void *low, void *high)
+{
+#ifdef VALGRIND_STACK_REGISTER
+    (void)VALGRIND_STACK_REGISTER(low, high); // for good: slots are not unmapped
+#else
+    (void)low;
+    (void)high;
+#endif
 }
 
 unsigned os_map_limit(void)

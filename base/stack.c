@@ -103,6 +103,7 @@ static struct stack *place(struct stack_depot *d, char *low, size_t usable,
     s->low = low;
     s->bytes = (size_t)((char *)s - low);
     s->index = index;
+    os_stack_note(low, top);
     return s;
 }
 

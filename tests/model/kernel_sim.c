@@ -354,6 +354,12 @@ ssize_t os_readv(int fd, const struct iovec *iov, int n)
     return transfer(fd, TRANSFER_IN, iov, n, true);
 }
 
+void os_stack_note(void *low, void *high)
+{
+    (void)low;
+    (void)high;
+}
+
 void os_sigpipe_drop(void)
 {
 }
