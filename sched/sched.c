@@ -47,6 +47,27 @@ void sched_push(struct m *m, struct g *g)
     push_tail(m->p, g);
 }
 
+// Puts a list of n behind all that wait: behind the ring, and where that has overflowed behind
+// the overflow too. Else who comes back again and again keeps the ring full, and what stands in
+// the global queue gets one run in SCHED_FAIR_TICKS.
+static void push_behind_all(struct m *m, struct queue *batch, uint32_t n)
+{
+    if (n > 0 && globq_len(&m->sched->globq) > 0)
+        globq_push(&m->sched->globq, batch,
+                   n); // wakes nobody: we come there ourselves (W5)
+    else
+        for (struct queue_node *node; (node = queue_pop(batch));)
+            push_tail(m->p, g_of_node(node));
+}
+
+static void push_one_behind_all(struct m *m, struct g *g)
+{
+    struct queue one = {0};
+
+    queue_push(&one, &g->node);
+    push_behind_all(m, &one, 1);
+}
+
 void sched_push_next(struct m *m, struct g *g)
 {
     struct g *kicked = runq_put_next(&m->p->runq, g);
@@ -110,12 +131,18 @@ static uint32_t global_share(struct sched *s)
 // Makes the coroutines of finished operations run.
 static void ready_ops(struct m *m, struct queue done)
 {
-    for (struct queue_node *n; (n = queue_pop(&done));) {
-        struct g *g = container_of(n, struct op, node)->owner;
+    struct queue batch = {0};
+    uint32_t n = 0;
+
+    for (struct queue_node *node; (node = queue_pop(&done));) {
+        struct g *g = container_of(node, struct op, node)->owner;
 
         if (maybe("completion seen, not yet ready")) choice_point();
-        if (g_ready(g)) sched_push(m, g);
+        if (!g_ready(g)) continue;
+        queue_push(&batch, &g->node);
+        n++;
     }
+    push_behind_all(m, &batch, n);
 }
 
 static void run_timers(struct m *m)
@@ -127,7 +154,7 @@ static void run_timers(struct m *m)
     for (struct queue_node *n; (n = queue_pop(&due));) {
         struct g *g = g_of_node(n);
 
-        if (g_ready(g)) sched_push(m, g);
+        if (g_ready(g)) push_one_behind_all(m, g);
     }
 }
 
@@ -247,7 +274,7 @@ static void finish_left(struct m *m)
     switch (m->left_how) {
     case LEAVE_NOTHING: break;
     case LEAVE_PARK: commit_park(m, g); break;
-    case LEAVE_YIELD: sched_push(m, g); break;
+    case LEAVE_YIELD: push_one_behind_all(m, g); break;
     case LEAVE_END: release(m, g); break;
     }
     m->left_how = LEAVE_NOTHING;

@@ -64,6 +64,40 @@ static int two_take_turns(void *arg)
     return 0;
 }
 
+enum { CROWD = 700, ROUNDS = 200 }; // more than a run queue holds
+
+static int rounds[CROWD];
+static int crowd_over;
+
+static void go_round(int me)
+{
+    while (!__atomic_load_n(&crowd_over, __ATOMIC_RELAXED)) {
+        __atomic_add_fetch(&rounds[me], 1, __ATOMIC_RELAXED);
+        expect_eq(coir_yield(), 0);
+    }
+}
+
+// What overflows from a run queue once waited 61 times as long as what stood in it, in each round.
+// With one worker the order is the queue's own: nobody is far behind.
+static int who_overflowed_keeps_step(void *arg)
+{
+    (void)arg;
+    memset(rounds, 0, sizeof(rounds));
+    crowd_over = 0;
+    for (int i = 0; i < CROWD; i++) expect_eq(go(go_round, i), 0);
+    for (int i = 0; i < ROUNDS; i++) expect_eq(coir_yield(), 0);
+    crowd_over = 1;
+    int least = rounds[0], most = rounds[0];
+    for (int i = 1; i < CROWD; i++) {
+        int n = __atomic_load_n(&rounds[i], __ATOMIC_RELAXED);
+
+        least = n < least ? n : least;
+        most = n > most ? n : most;
+    }
+    expect(most <= 2 * least);
+    return 0;
+}
+
 // ---- Sleep -----------------------------------------------------------------------------------
 
 static int slept;
@@ -256,6 +290,7 @@ static void all(unsigned workers, coir_driver driver)
     printf("%u workers, driver %d\n", workers, driver);
     run_returns_what_its_function_returns();
     expect_eq(coir_run(&config, two_take_turns, NULL), 0);
+    if (workers == 1) expect_eq(coir_run(&config, who_overflowed_keeps_step, NULL), 0);
     expect_eq(coir_run(&config, many_sleep, NULL), 0);
     expect_eq(coir_run(&config, grow_tree, NULL), 0);
     expect_eq(coir_run(&config, many_keep_errno, NULL), 0);
