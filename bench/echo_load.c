@@ -16,7 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { BYTES = 64, BUCKETS = 200000 }; // latency in tenths of a microsecond up to 20 ms
+enum { BYTES = 64, BUCKETS = 2000000 }; // latency in microseconds, up to two seconds
 
 static uint32_t histogram[BUCKETS];
 static int64_t *asked; // when, by descriptor
@@ -95,8 +95,8 @@ static long run(int epfd, int64_t end, int count)
                 fprintf(stderr, "echo_load: a connection ended\n");
                 exit(1);
             }
-            int64_t tenths = (now() - asked[fd]) / 100;
-            if (count) histogram[tenths < BUCKETS ? tenths : BUCKETS - 1]++;
+            int64_t us = (now() - asked[fd]) / 1000;
+            if (count) histogram[us < BUCKETS ? us : BUCKETS - 1]++;
             n++;
             ask(fd);
         }
@@ -109,8 +109,8 @@ static double quantile(long n, double q)
     long seen = 0;
 
     for (int i = 0; i < BUCKETS; i++)
-        if ((seen += histogram[i]) > (long)((double)n * q)) return i / 10.0;
-    return BUCKETS / 10.0;
+        if ((seen += histogram[i]) > (long)((double)n * q)) return i;
+    return BUCKETS;
 }
 
 int main(int argc, char **argv)

@@ -1,79 +1,90 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""run.py BUILD [QUESTION...] - coir beside pthreads, one table.
+"""run.py BUILD [QUESTION...] - coir beside pthreads, and beside Go where it is installed.
 
-Each row asks one question on so many workers. Rounds are interleaved (coir, threads, coir ...), at
-least five, so that a machine that slows down slows both; the table has medians, the spread between
-the quartiles, and the ratio. 'all' runs every question on 1 and 2 workers, longer. JSON goes to
-BUILD/bench.json."""
+Each row asks one question on so many workers. Rounds are interleaved (coir, threads, Go, coir ...),
+at least five, so that a machine that slows down slows all of them; the tables have medians, the
+spread between the quartiles, and the ratio to pthreads. Without a question: the default rows, within
+four minutes. 'all': every row, more rounds, no limit. JSON goes to BUILD/bench.json."""
 import json
 import os
-import statistics
-import subprocess
 import sys
 import time
 
-# question: what it is called, how often for coir and for threads
+import echo
+import measure
+
+# question: what it is called, how often for coir, for threads and for Go, on how many workers.
+# Threads are asked for the largest number that they do in reasonable time, or that can be had at all;
+# figures are per unit.
 QUESTIONS = {
-    "switch": ("yield between two", 3000000, 300000),
-    "spawn": ("spawn and finish", 1000000, 20000),
-    "pingpong": ("round trip, unbuffered channels", 500000, 20000),
-    "fan": ("4 producers, 4 consumers, per item", 2000000, 200000),
-    "mutex": ("one mutex, 8 in turn", 3000000, 3000000),
-    "skynet": ("skynet, per million leaves", 1000000, 1000),
+    "switch": ("yield between two", 3000000, 300000, 3000000, (1,)),
+    "spawn": ("spawn and finish", 1000000, 20000, 1000000, (1, 2)),
+    "pingpong": ("round trip, unbuffered channels", 500000, 20000, 500000, (1, 2)),
+    "fan": ("4 producers, 4 consumers, per item", 2000000, 200000, 2000000, (1, 2)),
+    "mutex": ("one mutex, 8 in turn", 3000000, 3000000, 3000000, (1, 2)),
+    "skynet": ("skynet, per million leaves", 1000000, 1000, 1000000, (1, 2)),
+    "sleepers": ("100,000 sleepers (threads: 10,000)", 100000, 10000, 100000, (1, 2)),
+    "parked": ("memory, 100,000 parked (threads: 10,000)", 100000, 10000, 100000, (1,)),
 }
-ROUNDS = 5
+ROUNDS, ROUNDS_ALL = 5, 11
 
 
-def once(build, question, who, workers, n):
-    out = subprocess.run([os.path.join(build, "bench", "bench_" + question), who, str(workers),
-                          str(n)], capture_output=True, text=True, timeout=120)
-    if out.returncode:
-        sys.exit(f"bench_{question} {who}: exit code {out.returncode}: {out.stderr.strip()}")
-    return json.loads(out.stdout)
+def contenders(build, question, workers):
+    """Who is asked, as functions that run one round."""
+    _, n_coir, n_threads, n_go, _ = QUESTIONS[question]
+    binary = os.path.join(build, "bench", "bench_" + question)
+    runs = {"coir": lambda: measure.program([binary, "coir", str(workers), str(n_coir)]),
+            "pthreads": lambda: measure.program([binary, "pthreads", str(workers), str(n_threads)])}
+    go = measure.go_peer(build, "inproc")
+    if go:
+        runs["Go"] = lambda: measure.program([go, question, str(workers), str(n_go)])
+    return runs
 
 
-def say(progress):
-    if sys.stderr.isatty():
-        print(f"\r{progress:60}\r", end="", file=sys.stderr, flush=True)
-
-
-def spread(values):
-    q = statistics.quantiles(values, n=4)
-    return (q[2] - q[0]) / statistics.median(values) * 100
+def cell(values, who):
+    if who not in values:
+        return f"{'-':>12}       "
+    return f"{measure.median(values[who]):12,.1f} {measure.spread(values[who]):4.0f} %"
 
 
 def row(build, question, workers, rounds):
-    title, n_coir, n_threads = QUESTIONS[question]
-    values = {"coir": [], "pthreads": []}
-    for i in range(rounds):
-        for who, n in (("coir", n_coir), ("pthreads", n_threads)):
-            say(f"{question}, {workers} workers, round {i + 1} of {rounds}, {who}")
-            result = once(build, question, who, workers, n)
-            values[who].append(result["value"])
-    say("")
-    coir, threads = (statistics.median(values[w]) for w in ("coir", "pthreads"))
-    print(f"{title:36} {workers:3}  {coir:12,.1f} {spread(values['coir']):4.0f} %"
-          f"  {threads:12,.1f} {spread(values['pthreads']):4.0f} %  {threads / coir:8.1f}x"
-          f"  {result['unit']}", flush=True)
-    return {"question": question, "title": title, "workers": workers, "unit": result["unit"],
-            "n": {"coir": n_coir, "pthreads": n_threads}, "values": values}
+    title, *counts, _ = QUESTIONS[question]
+    values = measure.interleave(rounds, contenders(build, question, workers),
+                                f"{question}, {workers} workers")
+    coir = measure.median(values["coir"])
+    faster = measure.median(values["pthreads"]) / coir
+    to_go = f"{coir / measure.median(values['Go']):6.2f}" if "Go" in values else f"{'-':>6}"
+    unit = values["coir"][0]["unit"]
+    print(f"{title:40} {workers:3} {cell(values, 'coir')} {cell(values, 'pthreads')}"
+          f" {cell(values, 'Go')} {faster:8.1f}x {to_go}  {unit}", flush=True)
+    return {"question": question, "title": title, "workers": workers, "unit": unit,
+            "n": dict(zip(("coir", "pthreads", "Go"), counts)), "values": values}
 
 
 def main(argv):
     build, asked = argv[0], argv[1:]
     everything = asked == ["all"]
-    unknown = [q for q in asked if q not in QUESTIONS and q != "all"]
+    known = [*QUESTIONS, "echo"]
+    unknown = [q for q in asked if q not in known and q != "all"]
     if unknown:
-        sys.exit(f"no such question: {', '.join(unknown)}; there are {', '.join(QUESTIONS)}")
-    names = list(QUESTIONS) if everything or not asked else asked
+        sys.exit(f"no such question: {', '.join(unknown)}; there are {', '.join(known)}, all")
+    names = known if everything or not asked else asked
+    rounds = ROUNDS_ALL if everything else ROUNDS
     start = time.monotonic()
-    print(f"{'':36} workers     coir  spread      pthreads  spread     faster  unit")
-    rows = [row(build, q, w, 11 if everything else ROUNDS) for q in names for w in (1, 2)
-            if not (q == "switch" and w == 2)]
+    rows = []
+    if any(q in QUESTIONS for q in names):
+        print(f"{'':40}   t {'coir':>12} sprd. {'pthreads':>13} sprd. {'Go':>13} sprd."
+              f" {'faster':>8}  to Go  unit")
+    for q in (q for q in names if q in QUESTIONS):
+        rows += [row(build, q, workers, rounds) for workers in QUESTIONS[q][4]]
+    if "echo" in names:
+        rows += echo.table(build, rounds, everything or asked)
     with open(os.path.join(build, "bench.json"), "w") as f:
-        json.dump({"machine": os.uname()._asdict() if hasattr(os.uname(), "_asdict")
-                   else list(os.uname()), "processors": os.cpu_count(), "rows": rows}, f, indent=1)
+        json.dump({"machine": list(os.uname()), "processors": os.cpu_count(), "rows": rows}, f,
+                  indent=1)
+    print("t: worker threads (pthreads have as many as the work has parties); faster: pthreads / "
+          "coir; to Go: coir / Go")
     print(f"{time.monotonic() - start:.0f} s; each value in {build}/bench.json")
 
 

@@ -8,7 +8,9 @@ import (
 	"os"
 	"runtime"
 	"strconv"
+	"strings"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -128,17 +130,78 @@ func mutex(n int) time.Duration {
 	return time.Since(start)
 }
 
+// Processor time, not time: see bench/bench_sleepers.c.
+func sleepers(n int) time.Duration {
+	var done sync.WaitGroup
+	done.Add(n)
+	start := cpuTime()
+	for i := 0; i < n; i++ {
+		go func() {
+			time.Sleep(time.Duration(i*7919%1000+1) * time.Millisecond)
+			done.Done()
+		}()
+	}
+	done.Wait()
+	return cpuTime() - start
+}
+
+func cpuTime() time.Duration {
+	var r syscall.Rusage
+	syscall.Getrusage(syscall.RUSAGE_SELF, &r)
+	return time.Duration(r.Utime.Nano() + r.Stime.Nano())
+}
+
+// Bytes, not time: growth of VmRSS and VmPTE, see bench/bench_parked.c.
+func parked(n int) time.Duration {
+	c := make(chan struct{})
+	var there, done sync.WaitGroup
+	there.Add(n)
+	done.Add(n)
+	before := memory()
+	for i := 0; i < n; i++ {
+		go func() {
+			there.Done()
+			<-c
+			done.Done()
+		}()
+	}
+	there.Wait()
+	grown := memory() - before
+	close(c)
+	done.Wait()
+	return time.Duration(grown)
+}
+
+func memory() int {
+	status, _ := os.ReadFile("/proc/self/status")
+	sum := 0
+	for _, line := range strings.Split(string(status), "\n") {
+		f := strings.Fields(line)
+		if len(f) > 1 && (f[0] == "VmRSS:" || f[0] == "VmPTE:") {
+			kib, _ := strconv.Atoi(f[1])
+			sum += kib * 1024
+		}
+	}
+	return sum
+}
+
 func main() {
 	questions := map[string]func(int) time.Duration{"switch": yields, "spawn": spawn,
-		"pingpong": pingpong, "fan": fan, "skynet": skynet, "mutex": mutex}
+		"pingpong": pingpong, "fan": fan, "skynet": skynet, "mutex": mutex,
+		"sleepers": sleepers, "parked": parked}
 	workers, _ := strconv.Atoi(os.Args[2])
 	n, _ := strconv.Atoi(os.Args[3])
 	runtime.GOMAXPROCS(workers)
 	took := questions[os.Args[1]](n)
-	unit := "ns"
-	if os.Args[1] == "skynet" {
+	unit, scale := "ns", 1.0
+	switch os.Args[1] {
+	case "skynet":
 		unit = "ms per million"
+	case "sleepers":
+		unit, scale = "CPU us each", 1000
+	case "parked":
+		unit = "bytes each"
 	}
 	fmt.Printf("{\"value\": %.3f, \"unit\": %q, \"n\": %d}\n",
-		float64(took.Nanoseconds())/float64(n), unit, n)
+		float64(took.Nanoseconds())/float64(n)/scale, unit, n)
 }
