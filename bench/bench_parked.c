@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Asks:  what memory does one take that waits?
-// Shows: bytes each, growth of VmRSS and VmPTE over what the idle process has, while all are parked on
-//        a channel. Threads wait on a condition; both have stacks of 64 KiB.
+// Shows: bytes each, growth of VmRSS and VmPTE over what the idle process has, while all are
+//        parked on a channel. Threads wait on a condition; both have stacks of 64 KiB.
 #include "bench/bench.h"
 
 #include <errno.h>

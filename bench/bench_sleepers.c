@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Asks:  what does it cost to have very many that sleep, each for a time of its own?
-// Shows: us of processor time for each, made, asleep once for up to a second, woken and ended. Threads
-//        in the number that can be had, so read the figure per unit.
+// Shows: us of processor time for each, made, asleep once for up to a second, woken and ended.
+//        Threads in the number that can be had, so read the figure per unit.
 #include "bench/bench.h"
 
 #include <sys/resource.h>
