@@ -24,7 +24,8 @@ struct fd {
     struct waiter *closer;       // the close that waits for the last use
 
     // Written by the reader whose turn it is.
-    bool more;
+    bool more;    // the socket had more when the last receive finished
+    bool at_once; // the last receive found its data there
 };
 
 struct chunk {
@@ -75,7 +76,7 @@ static int know_locked(struct fd *f, int number)
     if (kind < 0) return kind;
     f->known = true;
     f->is_socket = kind == S_IFSOCK;
-    f->more = false;
+    f->more = f->at_once = false;
     return 0;
 }
 
@@ -175,14 +176,15 @@ bool fd_is_socket(const struct fd_use *use)
     return use->fd->is_socket;
 }
 
-bool fd_has_more(const struct fd_use *use)
+void fd_guess_receive(const struct fd_use *use, struct op *op)
 {
-    return use->fd->more;
+    op->more_likely = use->fd->more || use->fd->at_once;
 }
 
-void fd_set_more(struct fd_use *use, bool more)
+void fd_note_receive(struct fd_use *use, const struct op *op)
 {
-    use->fd->more = more;
+    use->fd->more = op->more;
+    use->fd->at_once = op->at_once;
 }
 
 int fd_back_off(struct fd_use *use, int64_t when, int64_t deadline)

@@ -47,9 +47,10 @@ int fd_begin(int fd, enum fd_side side, int64_t deadline, struct fd_use *use);
 void fd_end(struct fd_use *use);
 
 bool fd_is_socket(const struct fd_use *use);
-// What the last receive said: more is there already.
-bool fd_has_more(const struct fd_use *use);
-void fd_set_more(struct fd_use *use, bool more);
+// What the last receive says of this one, which is about to run; and what this one says of the
+// next. A use that has the turn to read.
+void fd_guess_receive(const struct fd_use *use, struct op *op);
+void fd_note_receive(struct fd_use *use, const struct op *op);
 
 // Performs op, which this use has the turn for, and waits for its end. op->result, also returned.
 // -ETIMEDOUT | -ECANCELED | -EBADF (closed meanwhile) | what the call says

@@ -29,9 +29,9 @@ static ssize_t transfer(struct op *op, enum fd_side side, uint8_t as_socket,
     if (err < 0) return err;
     if ((err = fd_begin(op->fd, side, deadline, &use)) < 0) return err;
     if (fd_is_socket(&use)) op->code = as_socket;
-    op->more_likely = op->code == OP_RECV && fd_has_more(&use);
+    if (op->code == OP_RECV) fd_guess_receive(&use, op);
     int32_t result = fd_run(&use, op, deadline);
-    if (op->code == OP_RECV) fd_set_more(&use, op->more);
+    if (op->code == OP_RECV) fd_note_receive(&use, op);
     fd_end(&use);
     return result;
 }

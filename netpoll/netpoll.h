@@ -48,7 +48,7 @@ struct op {
     struct queue_node node; // links what poller_poll returned
     void *owner;            // opaque here: who waits
     uint8_t code;           // enum op_code
-    bool more_likely; // RECV, ACCEPT: the last completion said there is more: try at once
+    bool more_likely; // RECV: data is likely to be there already: try before polling
     int fd;
     int flags;
     uint32_t len;
@@ -63,11 +63,13 @@ struct op {
     // The poller's answer.
     int32_t result; // >= 0 | -errno
     bool more;      // RECV: the socket had more when this finished
+    bool at_once;   // RECV: the data was there when the kernel first looked
 
     // The poller's own while in flight.
     uint64_t key;
-    int32_t why;  // of the first cancel, 0: none
-    bool polling; // waits for readiness first
+    int32_t why;    // of the first cancel, 0: none
+    bool polling;   // waits for readiness first
+    uint32_t round; // ring: when it was queued, in enters
     struct list_node
         wait_node; // epoll: waits for readiness of fd; ring: found no room yet
 };

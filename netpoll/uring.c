@@ -50,7 +50,8 @@ struct uring {
     struct list backlog; // ops that found the SQ full
     uint64_t break_value;
     bool break_armed;
-    bool cq_full; // the last enter said that completions must be taken first
+    bool cq_full;    // the last enter said that completions must be taken first
+    uint32_t rounds; // enters; one that may have slept counts twice
 };
 
 static const struct {
@@ -74,6 +75,7 @@ static void enter(struct uring *u, bool wait, int64_t deadline)
 {
     int err = os_ring_enter(u->ring, wait, deadline);
 
+    u->rounds += wait ? 2 : 1;
     // -EINTR, -ETIME, -EAGAIN: look and come again. -EBUSY: the CQ is full.
     u->cq_full = err == -EBUSY;
 }
@@ -99,7 +101,8 @@ static void fill_message(struct io_uring_sqe *sqe, uint8_t opcode, const struct 
 {
     fill_transfer(sqe, opcode, op->buf, op->len);
     sqe->msg_flags = (uint32_t)op->flags;
-    // Where nothing is likely to be there yet, an attempt costs more than the poll behind it.
+    // Where nothing is likely to be there yet, an attempt costs more than the poll behind it; where
+    // the peer answers while a round's batch is still being made, the poll does.
     if (op_reads(op) && !op->more_likely && !(op->flags & MSG_DONTWAIT))
         sqe->ioprio = IORING_RECVSEND_POLL_FIRST;
     if (!op_reads(op)) sqe->msg_flags |= MSG_NOSIGNAL;
@@ -160,6 +163,7 @@ static bool queue_op(struct uring *u, struct op *op)
     struct io_uring_sqe *sqe = get_sqe(u);
 
     if (!sqe) return false;
+    op->round = u->rounds;
     if (op->polling)
         fill_poll(sqe, op);
     else
@@ -259,6 +263,7 @@ static void complete(struct poller *np, struct op *op, int32_t res, uint32_t fla
         queue_or_keep(uring_of(np), op);
     } else {
         op->more = flags & IORING_CQE_F_SOCK_NONEMPTY;
+        op->at_once = res > 0 && uring_of(np)->rounds - op->round <= 1;
         poller_finish(np, op, must_poll(op, res) ? -ECANCELED : res);
     }
 }
