@@ -18,16 +18,13 @@ ROWS_ALL = [(1, 1), (64, 1), (1000, 1), (1, 2), (64, 2), (1000, 2)]
 PORTS = itertools.count(12000 + os.getpid() % 16000)  # below the ephemeral ones
 
 
-def contenders(build, workers):
-    """The servers' commands; each takes a port and the number of workers. The hand-written loop has
-    one thread: on two workers there are two of it, on ports of their own."""
-    servers = {"coir": os.path.join(build, "bench", "echo_coir"),
-               "pthreads": os.path.join(build, "bench", "echo_pthreads")}
+def contenders(build):
+    """The servers; each takes a port and the number of workers."""
+    servers = {who: os.path.join(build, "bench", "echo_" + who)
+               for who in ("coir", "pthreads", "uring")}
     go = measure.go_peer(build, "echo")
     if go:
         servers["Go"] = go
-    if workers == 1:
-        servers["liburing"] = os.path.join(build, "bench", "echo_uring")
     return servers
 
 
@@ -65,7 +62,7 @@ def once(build, server, connections, workers, seconds):
 
 def row(build, connections, workers, rounds, seconds):
     runs = {who: lambda server=server: once(build, server, connections, workers, seconds)
-            for who, server in contenders(build, workers).items()}
+            for who, server in contenders(build).items()}
     values = measure.interleave(rounds, runs, f"echo, {connections} connections, {workers} workers")
     base = measure.median(values["pthreads"])
     for who, results in values.items():

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
-// echo_uring PORT: the limit: one thread, one ring, no coroutines; a receive or a send a
-// connection in flight, a whole round of them submitted by one call.
+// echo_uring PORT THREADS: the limit: no coroutines; each thread has a ring and a listener of its
+// own on the same port; a receive or a send a connection in flight, a whole round of them submitted
+// by one call. A receive is tried before it is polled: the peer's answer is often there by then.
 #include <liburing.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -12,7 +14,7 @@
 enum { BYTES = 512, MOST = 4096, ACCEPT = MOST };
 
 static char buffers[MOST][BYTES];
-static struct io_uring ring;
+static _Thread_local struct io_uring ring;
 
 static struct io_uring_sqe *next_sqe(uint64_t data)
 {
@@ -39,7 +41,6 @@ static void start_recv(int fd)
     struct io_uring_sqe *sqe = next_sqe(0);
 
     io_uring_prep_recv(sqe, fd, buffers[fd], BYTES, 0);
-    sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;
     sqe->user_data = (unsigned)fd;
 }
 
@@ -70,24 +71,31 @@ static void handle(const struct io_uring_cqe *cqe, int listener)
     }
 }
 
-int main(int argc, char **argv)
+static int open_listener(uint16_t port)
 {
-    if (argc < 2) return 2;
-    struct io_uring_params params = {.flags = IORING_SETUP_SINGLE_ISSUER |
-                                              IORING_SETUP_DEFER_TASKRUN |
-                                              IORING_SETUP_CQSIZE,
-                                     .cq_entries = 8192};
     struct sockaddr_in addr = {.sin_family = AF_INET,
-                               .sin_port = htons((uint16_t)atoi(argv[1])),
+                               .sin_port = htons(port),
                                .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int listener = socket(AF_INET, SOCK_STREAM, 0);
     int on = 1;
 
     setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    setsockopt(listener, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
     setsockopt(listener, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-    if (bind(listener, (struct sockaddr *)&addr, sizeof(addr)) < 0) return 1;
-    if (listen(listener, SOMAXCONN) < 0) return 1;
-    if (io_uring_queue_init_params(1024, &ring, &params) < 0) return 1;
+    if (bind(listener, (struct sockaddr *)&addr, sizeof(addr)) < 0) exit(1);
+    if (listen(listener, SOMAXCONN) < 0) exit(1);
+    return listener;
+}
+
+static void *loop(void *port)
+{
+    struct io_uring_params params = {.flags = IORING_SETUP_SINGLE_ISSUER |
+                                              IORING_SETUP_DEFER_TASKRUN |
+                                              IORING_SETUP_CQSIZE,
+                                     .cq_entries = 8192};
+    int listener = open_listener((uint16_t)(uintptr_t)port);
+
+    if (io_uring_queue_init_params(1024, &ring, &params) < 0) exit(1);
     start_accept(listener);
     for (;;) {
         struct io_uring_cqe *cqe;
@@ -101,4 +109,16 @@ int main(int argc, char **argv)
         }
         io_uring_cq_advance(&ring, n);
     }
+    return NULL;
+}
+
+int main(int argc, char **argv)
+{
+    pthread_t thread;
+
+    if (argc < 3) return 2;
+    void *port = (void *)(uintptr_t)atoi(argv[1]);
+    for (int i = 1; i < atoi(argv[2]); i++)
+        if (pthread_create(&thread, NULL, loop, port)) return 1;
+    loop(port);
 }
