@@ -48,7 +48,7 @@ def program(argv, timeout=180):
     return json.loads(out.stdout)
 
 
-def build_peer(build, name, source, command):
+def build_peer(build, name, source, command, libraries=()):
     """Compiles a peer into BUILD/peers where its tool is installed; None where it is not."""
     target = os.path.join(build, "peers", name)
     if not shutil.which(command[0]):
@@ -58,7 +58,7 @@ def build_peer(build, name, source, command):
     if os.path.exists(target) and os.path.getmtime(target) > os.path.getmtime(source):
         return target
     say(f"compiling {os.path.basename(source)}")
-    done = subprocess.run([*command, "-o", target, source], capture_output=True, text=True)
+    done = subprocess.run([*command, "-o", target, source, *libraries], capture_output=True, text=True)
     say("")
     if done.returncode:
         print(f"{os.path.basename(source)} does not compile here, its column stays empty: "
@@ -69,3 +69,10 @@ def build_peer(build, name, source, command):
 
 def go_peer(build, name):
     return build_peer(build, name, name + ".go", ["go", "build"])
+
+
+def boost_peer(build, name):
+    if not os.path.exists("/usr/include/boost/fiber/all.hpp"):
+        return None
+    return build_peer(build, name, name + ".cpp", ["g++", "-O2", "-std=c++17"],
+                      ["-lboost_fiber", "-lboost_context"])

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""run.py BUILD [QUESTION...] - coir beside pthreads, and beside Go where it is installed.
+"""run.py BUILD [QUESTION...] - coir beside pthreads; beside Go and Boost.Fiber where installed.
 
 Each row asks one question on so many workers. Rounds are interleaved (coir, threads, Go, coir ...),
 at least five, so that a machine that slows down slows all of them; the tables have medians, the
@@ -27,6 +27,7 @@ QUESTIONS = {
     "sleepers": ("100,000 sleepers (threads: 10,000)", 100000, 10000, 100000, (1, 2)),
     "parked": ("memory, 100,000 parked (threads: 10,000)", 100000, 10000, 100000, (1,)),
 }
+BOOST = ("switch", "spawn", "pingpong", "fan", "mutex")
 ROUNDS, ROUNDS_ALL = 5, 11
 
 
@@ -39,6 +40,9 @@ def contenders(build, question, workers):
     go = measure.go_peer(build, "inproc")
     if go:
         runs["Go"] = lambda: measure.program([go, question, str(workers), str(n_go)])
+    boost = measure.boost_peer(build, "fiber")
+    if boost and workers == 1 and question in BOOST:
+        runs["Boost.Fiber"] = lambda: measure.program([boost, question, "1", str(n_go // 5)])
     return runs
 
 
@@ -56,10 +60,12 @@ def row(build, question, workers, rounds):
     faster = measure.median(values["pthreads"]) / coir
     to_go = f"{coir / measure.median(values['Go']):6.2f}" if "Go" in values else f"{'-':>6}"
     unit = values["coir"][0]["unit"]
+    if "Boost.Fiber" in values:
+        unit += f"; Boost.Fiber {measure.median(values['Boost.Fiber']):,.1f}"
     print(f"{title:40} {workers:3} {cell(values, 'coir')} {cell(values, 'pthreads')}"
           f" {cell(values, 'Go')} {faster:8.1f}x {to_go}  {unit}", flush=True)
-    return {"question": question, "title": title, "workers": workers, "unit": unit,
-            "n": dict(zip(("coir", "pthreads", "Go"), counts)), "values": values}
+    return {"question": question, "title": title, "workers": workers,
+            "unit": values["coir"][0]["unit"], "n": dict(zip(("coir", "pthreads", "Go"), counts)), "values": values}
 
 
 def main(argv):
