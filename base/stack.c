@@ -76,21 +76,44 @@ static struct stack_region *add_region_locked(struct stack_depot *d)
     return r;
 }
 
-// Guards n slots from 'first' on. The number guarded: S1.
-static uint32_t guard_locked(struct stack_depot *d, char *first, uint32_t n)
+// Slots that nobody used yet: reserved under the lock, guarded and touched outside it, because
+// that takes the kernel a microsecond a guard and two to three a page.
+struct slots {
+    char *first;
+    uint32_t n, index;
+    bool light; // the guards that they get
+};
+
+// How many of n guards there may be. PROT_NONE ones are counted before they are made.
+static uint32_t count_guards_locked(struct stack_depot *d, uint32_t n)
 {
-    if (d->light) {
-        int err = os_guard_light(first, d->guard_bytes, d->slot_bytes, n);
-        if (err == 0) return n;
-        if (err != -EINVAL) return 0;
-        d->light = false;
-    }
-    for (uint32_t i = 0; i < n; i++) {
-        if (d->n_protected == d->protect_budget) return i;
-        if (os_guard_protect(first + i * d->slot_bytes, d->guard_bytes) < 0) return i;
-        d->n_protected++;
-    }
+    if (d->light) return n;
+    uint32_t left = d->protect_budget - d->n_protected;
+    if (n > left) n = left;
+    d->n_protected += n;
     return n;
+}
+
+// The n - made guards that could not be had; -EINVAL: the kernel has no light ones.
+static void miss_guards_locked(struct stack_depot *d, const struct slots *v,
+                               uint32_t made, int err)
+{
+    if (!v->light) d->n_protected -= v->n - made;
+    if (v->light && err == -EINVAL) d->light = false;
+}
+
+// Guards the slots. The number guarded; fewer than all: *ret_err says why (S1).
+static uint32_t guard(struct stack_depot *d, const struct slots *v, int *ret_err)
+{
+    if (v->light) {
+        *ret_err = os_guard_light(v->first, d->guard_bytes, d->slot_bytes, v->n);
+        return *ret_err == 0 ? v->n : 0;
+    }
+    for (uint32_t i = 0; i < v->n; i++) {
+        *ret_err = os_guard_protect(v->first + i * d->slot_bytes, d->guard_bytes);
+        if (*ret_err < 0) return i;
+    }
+    return v->n;
 }
 
 // The descriptor of the stack whose lowest usable byte is low.
@@ -121,34 +144,69 @@ static struct stack *pop(struct stack **list)
     return s;
 }
 
-// Puts up to 'most' new stacks on the free list. False: not one could be had.
-static bool carve_locked(struct stack_depot *d, uint32_t most)
+// Up to 'most' slots that nobody used yet. False: no address space, or no more guards.
+static bool reserve_locked(struct stack_depot *d, uint32_t most, struct slots *ret)
 {
     struct stack_region *r = d->regions;
 
     if (!r || r->n_used == r->n_slots) r = add_region_locked(d);
     if (!r) return false;
-    char *first = r->base + r->n_used * d->slot_bytes;
     uint32_t n = r->n_slots - r->n_used < most ? r->n_slots - r->n_used : most;
-
-    n = guard_locked(d, first, n);
-    for (uint32_t i = n; i-- > 0;) { // the lowest is handed out first
-        char *low = first + i * d->slot_bytes + d->guard_bytes;
-        push(&d->free, place(d, low, d->usable_bytes, d->n_indices + i));
-    }
-    r->n_used += n;
-    d->n_indices += n;
-    d->n_free += n;
-    return n > 0;
+    *ret = (struct slots){.first = r->base + r->n_used * d->slot_bytes,
+                          .n = count_guards_locked(d, n),
+                          .index = d->n_indices,
+                          .light = d->light};
+    r->n_used += ret->n;
+    d->n_indices += ret->n;
+    return ret->n > 0;
 }
 
-// ---- Caches --------------------------------------------------------------------------------
+// What could not be guarded is free again, unless another has reserved behind it meanwhile: then
+// there was no memory for page tables, and the slots are lost with their address space.
+static void give_back_locked(struct stack_depot *d, const struct slots *v, uint32_t made)
+{
+    struct stack_region *r = d->regions;
+
+    if (v->first + v->n * d->slot_bytes != r->base + r->n_used * d->slot_bytes ||
+        v->index + v->n != d->n_indices)
+        return;
+    r->n_used -= v->n - made;
+    d->n_indices -= v->n - made;
+}
 
 static void list_put(struct stack_list *l, struct stack *s)
 {
     if (l->n++ == 0) l->last = s;
     push(&l->first, s);
 }
+
+// Up to 'most' new stacks into an empty list. None: they could not be had.
+static void carve(struct stack_depot *d, uint32_t most, struct stack_list *ret)
+{
+    struct slots v;
+    uint32_t n;
+    int err;
+
+    do {
+        lock_acquire(&d->lock);
+        bool got = reserve_locked(d, most, &v);
+        lock_release(&d->lock);
+        if (!got) return;
+        n = guard(d, &v, &err);
+        if (n < v.n) {
+            lock_acquire(&d->lock);
+            miss_guards_locked(d, &v, n, err);
+            give_back_locked(d, &v, n);
+            lock_release(&d->lock);
+        }
+    } while (n == 0 && err == -EINVAL); // once: then the other kind
+    for (uint32_t i = n; i-- > 0;) {    // the lowest is handed out first
+        char *low = v.first + i * d->slot_bytes + d->guard_bytes;
+        list_put(ret, place(d, low, d->usable_bytes, v.index + i));
+    }
+}
+
+// ---- Caches --------------------------------------------------------------------------------
 
 void stack_cache_init(struct stack_cache *c, struct stack_depot *d)
 {
@@ -173,19 +231,18 @@ void stack_cache_fini(struct stack_cache *c)
     give(c->depot, &c->cold);
 }
 
-// A batch from the depot into an empty cache.
+// A batch from the depot into an empty cache, or a new one.
 static void refill(struct stack_cache *c)
 {
     struct stack_depot *d = c->depot;
 
     lock_acquire(&d->lock);
-    if (d->free || carve_locked(d, STACK_BATCH)) {
-        while (c->hot.n < STACK_BATCH && d->free) {
-            list_put(&c->hot, pop(&d->free));
-            d->n_free--;
-        }
+    while (c->hot.n < STACK_BATCH && d->free) {
+        list_put(&c->hot, pop(&d->free));
+        d->n_free--;
     }
     lock_release(&d->lock);
+    if (c->hot.n == 0) carve(d, STACK_BATCH, &c->hot);
 }
 
 struct stack *stack_get(struct stack_cache *c)
@@ -217,15 +274,15 @@ void stack_put(struct stack_cache *c, struct stack *s)
 
 struct stack *stack_get_direct(struct stack_depot *d)
 {
-    struct stack *s = NULL;
+    struct stack_list one = {0};
 
     lock_acquire(&d->lock);
-    if (d->free || carve_locked(d, 1)) {
-        s = pop(&d->free);
-        d->n_free--;
-    }
+    struct stack *s = pop(&d->free);
+    if (s) d->n_free--;
     lock_release(&d->lock);
-    return s;
+    if (s) return s;
+    carve(d, 1, &one);
+    return one.first;
 }
 
 void stack_put_direct(struct stack_depot *d, struct stack *s)
@@ -264,21 +321,40 @@ static void put_index_locked(struct stack_depot *d, uint32_t index)
     d->spare_indices[d->n_spare++] = index;
 }
 
+// Guards the mapping at base, which is none of a region's slots.
+static bool guard_sized(struct stack_depot *d, char *base)
+{
+    struct slots v = {.first = base};
+    int err;
+
+    do {
+        lock_acquire(&d->lock);
+        v.light = d->light;
+        v.n = count_guards_locked(d, 1);
+        lock_release(&d->lock);
+        if (v.n == 0) return false;
+        if (guard(d, &v, &err) == 1) return true;
+        lock_acquire(&d->lock);
+        miss_guards_locked(d, &v, 0, err);
+        lock_release(&d->lock);
+    } while (err == -EINVAL);
+    return false;
+}
+
 struct stack *stack_get_sized(struct stack_depot *d, size_t usable_bytes)
 {
     size_t usable = round_up(usable_bytes, d->page_bytes);
     uint32_t index;
-    bool guarded = false;
 
     char *base = os_map(d->guard_bytes + usable);
     if (!base) return NULL;
-    lock_acquire(&d->lock);
-    if (take_index_locked(d, &index)) {
-        guarded = guard_locked(d, base, 1) == 1;
-        if (!guarded) put_index_locked(d, index);
+    if (guard_sized(d, base)) {
+        lock_acquire(&d->lock);
+        bool got = take_index_locked(d, &index);
+        if (!got && !d->light && d->n_protected > 0) d->n_protected--;
+        lock_release(&d->lock);
+        if (got) return place(d, base + d->guard_bytes, usable, index);
     }
-    lock_release(&d->lock);
-    if (guarded) return place(d, base + d->guard_bytes, usable, index);
     os_unmap(base, d->guard_bytes + usable);
     return NULL;
 }
