@@ -1,31 +1,38 @@
 // SPDX-License-Identifier: MIT
 #include "base/lock.h"
 
+#include "base/clock.h"
 #include "base/panic.h"
 #include "base/platform.h"
 
-#define SPINS 30 // about a microsecond: what a holder's short section lasts
+#define BREATHS_MOST                                                                     \
+    64u // between two looks; doubled from 1 on: three microseconds in all
+#define NAP_NS 20000
+#define NAP_NS_MOST 1000000
+
+static bool take(struct lock *l)
+{
+    uint32_t was = LOCK_FREE;
+
+    // [LOCK-TAKE] acquire, pairs with [LOCK-GIVE].
+    return load_relaxed(&l->state) == LOCK_FREE && // relaxed: the CAS decides
+           cas_acquire(&l->state, &was, LOCK_HELD);
+}
+
+// Looks less and less often: every look takes the line from the holder.
+static bool spin(struct lock *l)
+{
+    for (uint32_t breaths = 1; breaths <= BREATHS_MOST; breaths *= 2) {
+        if (take(l)) return true;
+        for (uint32_t i = 0; i < breaths; i++) os_pause();
+    }
+    return take(l);
+}
 
 void lock_acquire_slow(struct lock *l)
 {
-    for (int i = 0; i < SPINS; i++) {
-        uint32_t was = LOCK_FREE;
-
-        // [LOCK-TAKE] acquire, pairs with [LOCK-GIVE].
-        if (load_relaxed(&l->state) == LOCK_FREE && // relaxed: the CAS decides
-            cas_acquire(&l->state, &was, LOCK_HELD))
-            return;
-        os_pause();
-    }
-    // [LOCK-TAKE] acquire, pairs with [LOCK-GIVE]. It stays CONTENDED when taken here: others may
-    // sleep, and a wake too many costs less than one too few.
-    while (swap_acquire(&l->state, LOCK_CONTENDED) != LOCK_FREE)
-        os_futex_wait(&l->state, LOCK_CONTENDED, INT64_MAX);
-}
-
-void lock_release_slow(struct lock *l)
-{
-    os_futex_wake(&l->state, 1);
+    for (int64_t nap = NAP_NS; !spin(l); nap = nap < NAP_NS_MOST ? nap * 2 : nap)
+        os_sleep_until(clock_after(nap)); // the kernel has taken the holder's processor
 }
 
 #if defined(COIR_DEBUG) || defined(COIR_MODEL)

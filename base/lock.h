@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: MIT
-// lock - spin a little, then sleep; with a rank that says in which order locks may nest.
+// lock - spin a little, then nap; with a rank that says in which order locks may nest.
 //
-//     FREE --acquire--> HELD --somebody waits--> CONTENDED --release--> FREE, wake one
+//     FREE --acquire, one compare-and-swap--> HELD --release, one store--> FREE
 //
-// Uncontended: one compare-and-swap to take, one swap to give back. No lock is held over a switch
-// (I8), so a holder is delayed only by the kernel.
+// No lock is held over a switch (I8), a park or a sleep, so a holder is delayed only by the kernel
+// and by what it asks the kernel for. Who meets one spins for some microseconds, then sleeps in
+// naps that grow. Nobody has to be woken, so the release is one plain store: it looks for no
+// sleepers, it is the last access, and a locked instruction less in every call that takes a lock.
+// docs/adr/0010 has the alternatives.
 //
 // Ranks: a thread that holds a lock takes only locks of a higher rank. Objects that users wait
 // for stand lowest, because under them tasks are readied; what the scheduler needs to make a task
 // run stands above them. Zero-filled is a free lock of the rank OBJECT.
-//
-// Source: Drepper, "Futexes are tricky", 2011, the mutex of three states.
 #pragma once
 
 #include <stdbool.h>
@@ -35,10 +36,9 @@ struct lock {
     uint32_t rank;
 };
 
-enum { LOCK_FREE, LOCK_HELD, LOCK_CONTENDED };
+enum { LOCK_FREE, LOCK_HELD };
 
 void lock_acquire_slow(struct lock *l);
-void lock_release_slow(struct lock *l);
 
 #if defined(COIR_DEBUG) || defined(COIR_MODEL)
 void lock_note_acquire(const struct lock *l);
@@ -80,11 +80,10 @@ static inline bool lock_try(struct lock *l)
     return true;
 }
 
-// Holder only. Touches the lock no more once another could have taken it, but for a wake that
-// names its address.
+// Holder only; its last access.
 static inline void lock_release(struct lock *l)
 {
     lock_note_release(l);
     // [LOCK-GIVE] release, pairs with [LOCK-TAKE].
-    if (swap_release(&l->state, LOCK_FREE) == LOCK_CONTENDED) lock_release_slow(l);
+    store_release(&l->state, LOCK_FREE);
 }

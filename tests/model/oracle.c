@@ -28,6 +28,14 @@ static bool somebody_computes(void)
     return false;
 }
 
+// Somebody naps until a lock is free (base/lock.c): what it is about stands between two places.
+static bool somebody_naps(void)
+{
+    for (uint32_t i = 0; i < SIM_THREADS; i++)
+        if (sim.threads[i].wait == SIM_SLEEP && sim.threads[i].ranks) return true;
+    return false;
+}
+
 // Plain reads: nobody runs, and a look must not be a point.
 static void check_coroutine(const struct g *g)
 {
@@ -77,7 +85,7 @@ static void check_behind_hog(struct sched *s)
 
 void oracle_idle(void)
 {
-    if (!watched) return;
+    if (!watched || somebody_naps()) return;
     struct sched *s = &watched->sched;
     if (somebody_computes()) {
         check_behind_hog(s);
