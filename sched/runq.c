@@ -23,14 +23,13 @@ unsigned runq_push(struct runq *q, struct g *g, struct queue *overflow)
         }
 
         // Full: take the older half out, as a thief would, and hand it over with g behind it.
-        struct g *batch[RUNQ_SIZE / 2];
-        for (uint32_t i = 0; i < RUNQ_SIZE / 2; i++)
-            batch[i] =
-                load_relaxed(&q->slots[(head + i) % RUNQ_SIZE]); // relaxed: own stores
         // [RUNQ-TAKE] acq_rel, pairs with [RUNQ-ROOM] and itself.
         if (!cas_acq_rel(&q->head, &head, head + RUNQ_SIZE / 2)) continue;
-        for (uint32_t i = 0; i < RUNQ_SIZE / 2; i++)
-            queue_push(overflow, &batch[i]->node);
+        for (uint32_t i = 0; i < RUNQ_SIZE / 2; i++) {
+            // relaxed: own stores, and nobody else writes there
+            struct g *old = load_relaxed(&q->slots[(head + i) % RUNQ_SIZE]);
+            queue_push(overflow, &old->node);
+        }
         queue_push(overflow, &g->node);
         return RUNQ_SIZE / 2 + 1;
     }

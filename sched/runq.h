@@ -35,7 +35,8 @@ struct g;
 #ifdef COIR_MODEL
 #define RUNQ_SIZE 4u // small, so that seeds meet full and wrap
 #else
-#define RUNQ_SIZE 256u
+#define RUNQ_SIZE                                                                        \
+    1024u // a batch of spawns stays here and does not go through the global queue
 #endif
 
 struct runq {

@@ -64,7 +64,7 @@ static int two_take_turns(void *arg)
     return 0;
 }
 
-enum { CROWD = 700, ROUNDS = 200 }; // more than a run queue holds
+enum { CROWD = 3000, ROUNDS = 200 }; // more than a run queue holds
 
 static int rounds[CROWD];
 static int crowd_over;
