@@ -142,9 +142,10 @@ static inline bool g_commit(struct g *g)
 {
     uint32_t was = G_PARKING;
 
-    // [G-COMMIT] seq_cst, pairs with [G-READY]: whoever readies it afterwards runs it on a
-    // stack that is left. And with [CANCEL-SET]: the caller looks at the cancel flag next,
-    // a canceller sets the flag and looks at the wait next; one of them sees the other.
+    // [G-COMMIT] seq_cst, pairs with [G-READY] and [G-READY-PARKED]: whoever readies it
+    // afterwards runs it on a stack that is left. And with [CANCEL-SET]: the caller looks at the
+    // cancel flag next, a canceller sets the flag and looks at the wait next; one of them sees
+    // the other.
     if (cas_seq_cst(&g->task.state, &was, G_PARKED)) {
         arrow("g", G_PARKING, G_PARKED);
         return true;
@@ -156,6 +157,14 @@ static inline bool g_commit(struct g *g)
 // PARKED or PARKING -> RUNNABLE. Who won the wait. True: the caller queues it; false: its M does.
 static inline bool g_ready(struct g *g)
 {
+    // [G-READY-PARKED] acquire, pairs with [G-COMMIT]: its stack is left, and only the winner of
+    // the wait changes PARKED. The queue publishes what the winner wrote.
+    if (load_acquire(&g->task.state) == G_PARKED) {
+        arrow("g", G_PARKED, G_RUNNABLE);
+        store_relaxed(&g->task.state, G_RUNNABLE); // relaxed: as above
+        return true;
+    }
+    // It was PARKING a moment ago, and may be PARKED by now.
     // [G-READY] acq_rel, pairs with [G-COMMIT], [G-MARK-SEEN]: outcome and values that the
     // winner wrote are seen by the coroutine, the left stack by whoever runs it.
     uint32_t was = swap_acq_rel(&g->task.state, G_RUNNABLE);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // park.pml - one coroutine waits three times; a waker, a deadline and a cancel race to end it.
 //
-// Models sched/g.h and sched/park.c: [WAIT-OPEN] [WAIT-CLAIM] [G-READY] [G-COMMIT] [G-MARK-SEEN]
+// Models sched/g.h and sched/park.c: [WAIT-OPEN] [WAIT-CLAIM] [G-READY] [G-READY-PARKED] [G-COMMIT]
+//         [G-MARK-SEEN]
 //         [CANCEL-SET] [CANCEL-STATE] [CANCEL-LOOK].
 // Bound:  2 Ms, 1 coroutine; wait 1 has a waker and a deadline, wait 2 a waker alone (a timed wait
 //         and then an untimed one: the deadline may come late), wait 3 nothing but the cancel,
@@ -40,7 +41,11 @@ inline claim(ticket, won) { // [WAIT-CLAIM]
 inline enqueue() { assert(empty(queue)); queue!1 }
 
 inline ready(was) { // [G-READY]
-    d_step { was = state; state = RUNNABLE };
+    was = state; // [G-READY-PARKED]
+    if
+    :: was == PARKED -> state = RUNNABLE
+    :: else -> d_step { was = state; state = RUNNABLE }
+    fi;
     assert(was == PARKED || was == PARKING);
 #ifdef MUTANT_EARLY
     enqueue()
