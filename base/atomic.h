@@ -91,6 +91,10 @@ void sim_point(void);
 
 #endif
 
+// Half of an asymmetric pair: orders a store before a load only against os_fence_heavy() of another
+// thread (base/platform.h), and costs nothing.
+#define fence_light() __asm__ volatile("" ::: "memory")
+
 #define load_relaxed(w) ATOMIC_LOAD(w, __ATOMIC_RELAXED)
 #define load_acquire(w) ATOMIC_LOAD(w, __ATOMIC_ACQUIRE)
 #define load_seq_cst(w) ATOMIC_LOAD(w, __ATOMIC_SEQ_CST)

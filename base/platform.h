@@ -31,6 +31,12 @@ void os_sleep_until(int64_t when);
 int os_futex_wait(atomic_u32 *word, uint32_t expected, int64_t deadline);
 void os_futex_wake(atomic_u32 *word, int n);
 
+// Makes every thread of the process pass a full fence (membarrier(2), microseconds): what
+// fence_light() leaves out. Only where os_fence_heavy_get was true.
+void os_fence_heavy(void);
+// Asks for it, once before the first fence. False: the kernel has none, or it is refused.
+bool os_fence_heavy_get(void);
+
 struct os_thread {
     uintptr_t handle;
 };

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/futex.h>
+#include <linux/membarrier.h>
 #include <netdb.h>
 #include <pthread.h>
 #include <sched.h>
@@ -31,6 +32,8 @@
 #if __has_include(<valgrind/valgrind.h>)
 #include <valgrind/valgrind.h>
 #endif
+
+#include "base/panic.h"
 
 #ifndef MADV_GUARD_INSTALL
 #define MADV_GUARD_INSTALL 102 // Linux 6.13
@@ -112,6 +115,20 @@ int os_futex_wait(atomic_u32 *word, uint32_t expected, int64_t deadline)
 void os_futex_wake(atomic_u32 *word, int n)
 {
     syscall(SYS_futex, &word->value, FUTEX_WAKE_PRIVATE, n, NULL, NULL, 0);
+}
+
+bool os_fence_heavy_get(void)
+{
+    return syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) ==
+               0 &&
+           syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0;
+}
+
+void os_fence_heavy(void)
+{
+    // A filter that came later, or a fork: asked for again. Without it nothing would hold.
+    if (syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) < 0)
+        must(os_fence_heavy_get());
 }
 
 struct thread_start {

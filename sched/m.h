@@ -24,6 +24,8 @@ struct m {
     struct sched *sched;
     uint32_t index;
     struct os_thread thread;
+    const void
+        *alone;      // itself where its runtime has one P, else NULL: the owner of a bias
     int *errno_here; // where this thread's errno lives
 
     // Its own thread only.

@@ -170,6 +170,30 @@ void ready(struct task *t)
         ready_here(m, g);
 }
 
+struct caller park_caller(void)
+{
+    struct m *m = m_self();
+
+    if (!m) return (struct caller){0};
+    return (struct caller){.task = m->g ? &m->g->task : NULL, .alone = m->alone};
+}
+
+int park_begin(struct caller *ret_caller, int64_t deadline)
+{
+    struct m *m = m_self();
+
+    // A call that may not wait returns on its own thread: a charge may yield.
+    if (m && m->g && deadline > CLOCK_PAST && --m->g->budget == 0) {
+        sched_step_aside(m);
+        m = m_self();
+    }
+    if (m && m->g && g_canceled(m->g)) return -ECANCELED;
+    *ret_caller =
+        m ? (struct caller){.task = m->g ? &m->g->task : NULL, .alone = m->alone}
+          : (struct caller){0};
+    return 0;
+}
+
 int park_canceled(void)
 {
     struct g *g = g_self();

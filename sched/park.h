@@ -46,6 +46,17 @@ int park(struct task *t, int64_t deadline);
 // be gone when this returns.
 void ready(struct task *t);
 
+// Who makes a call on an object, looked up once at its beginning.
+struct caller {
+    struct task *task; // the running coroutine's; NULL: an ordinary thread
+    const void *alone; // this thread, as base/bias.h wants it; stale after a park
+};
+
+struct caller park_caller(void);
+// The same for a call that is a cancellation point and may succeed without parking: charges it
+// (see park_charge) unless it may not wait. 0 | -ECANCELED
+int park_begin(struct caller *ret_caller, int64_t deadline);
+
 // -ECANCELED if the running coroutine is cancelled and not shielded, else 0. Calls that are
 // cancellation points at entry ask this first.
 int park_canceled(void);

@@ -39,9 +39,12 @@ static int make_tables(struct sched *s, const struct sched_config *config)
 
 static void make_workers(struct sched *s)
 {
+    bool alone = s->n_p == 1 && os_fence_heavy_get();
+
     for (uint32_t i = 0; i < s->n_p; i++) {
         s->ms[i].sched = s;
         s->ms[i].index = i;
+        s->ms[i].alone = alone ? &s->ms[i] : NULL;
         p_init(&s->ps[i], s, i, &s->depot);
         s->ps[i].runq.alone = s->n_p == 1;
         idle_add(s, &s->ps[i]);

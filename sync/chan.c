@@ -23,8 +23,8 @@
 #include <string.h>
 
 #include "base/atomic.h"
+#include "base/bias.h"
 #include "base/clock.h"
-#include "base/lock.h"
 #include "base/panic.h"
 #include "base/platform.h"
 #include "base/waiter.h"
@@ -39,7 +39,7 @@ struct coir_chan {
     atomic_u32 refs;
 
     // Guarded by lock.
-    struct lock lock;
+    struct bias lock;
     bool closed;
     size_t count, first; // values in the buffer, and where the oldest is
     struct list senders, receivers;
@@ -60,7 +60,7 @@ int coir_chan_make(size_t size, size_t capacity, coir_chan **ret_chan)
     c->size = size;
     c->capacity = capacity;
     store_relaxed(&c->refs, 1); // relaxed: nobody else knows it
-    lock_init(&c->lock, LOCK_RANK_OBJECT);
+    bias_init(&c->lock, LOCK_RANK_OBJECT, park_caller().alone);
     list_init(&c->senders);
     list_init(&c->receivers);
     *ret_chan = c;
@@ -83,6 +83,14 @@ void coir_chan_unref(coir_chan *c)
 
 // ---- The buffer ----------------------------------------------------------------------------
 
+static void copy(const coir_chan *c, void *to, const void *from)
+{
+    if (c->size == sizeof(uint64_t)) // most are numbers or pointers
+        memcpy(to, from, sizeof(uint64_t));
+    else if (c->size)
+        memcpy(to, from, c->size);
+}
+
 static char *place_locked(coir_chan *c, size_t i)
 {
     size_t at = c->first + i;
@@ -93,14 +101,14 @@ static char *place_locked(coir_chan *c, size_t i)
 static void put_locked(coir_chan *c, const void *value)
 {
     check(c->count < c->capacity);
-    if (c->size) memcpy(place_locked(c, c->count), value, c->size);
+    copy(c, place_locked(c, c->count), value);
     c->count++;
 }
 
 static void take_locked(coir_chan *c, void *ret_value)
 {
     check(c->count > 0);
-    if (c->size && ret_value) memcpy(ret_value, place_locked(c, 0), c->size);
+    if (ret_value) copy(c, ret_value, place_locked(c, 0));
     c->first = c->first + 1 < c->capacity ? c->first + 1 : 0;
     c->count--;
 }
@@ -119,101 +127,105 @@ static struct waiter *claim_locked(struct list *queue)
 }
 
 // Waits on 'queue' for a partner; called with the lock held, returns without.
-static int wait_locked(coir_chan *c, struct list *queue, void *value, int64_t deadline)
+static int wait_locked(coir_chan *c, const struct caller *me, struct list *queue,
+                       void *value, int64_t deadline)
 {
     struct task here;
-    struct waiter w = {.task = task_self(&here), .value = value};
+    struct waiter w = {.task = me->task ? me->task : task_self(&here), .value = value};
     int outcome;
 
     w.ticket = wait_open(w.task);
     list_push_back(queue, &w.node);
-    lock_release(&c->lock);
+    bias_release(&c->lock, me->alone);
     outcome = park(w.task, deadline);
     if (outcome == 0 || outcome == -EPIPE) return outcome; // a partner took w off (C2)
 
-    lock_acquire(&c->lock);
+    const void *alone = park_caller().alone; // maybe another thread's
+    bias_acquire(&c->lock, alone);
     if (list_linked(&w.node)) list_remove(&w.node);
-    lock_release(&c->lock);
+    bias_release(&c->lock, alone);
     return outcome;
 }
 
-// Releases the lock and makes the claimed waiter run; NULL: nobody to wake. A call that may not
-// wait returns on its own thread, so it is not charged: a charge may yield.
-static int release_and_ready(coir_chan *c, struct waiter *w, int64_t deadline)
+// Releases the lock and makes the claimed waiter run; NULL: nobody to wake.
+static int release_and_ready(coir_chan *c, const struct caller *me, struct waiter *w)
 {
     struct task *t = w ? w->task : NULL;
 
     if (t) t->outcome = 0;
-    lock_release(&c->lock);
+    bias_release(&c->lock, me->alone);
     if (t) ready(t); // C5
-    if (deadline > CLOCK_PAST) park_charge();
     return 0;
 }
 
 // ---- Send and receive ----------------------------------------------------------------------
 
-static int send_locked(coir_chan *c, const void *value, int64_t deadline)
+static int send_locked(coir_chan *c, const struct caller *me, const void *value,
+                       int64_t deadline)
 {
     struct waiter *w;
 
     if (c->closed) {
-        lock_release(&c->lock);
+        bias_release(&c->lock, me->alone);
         return -EPIPE;
     }
     if (!list_empty(&c->receivers) && (w = claim_locked(&c->receivers))) {
-        if (c->size && w->value) memcpy(w->value, value, c->size);
-        return release_and_ready(c, w, deadline);
+        if (w->value) copy(c, w->value, value);
+        return release_and_ready(c, me, w);
     }
     if (c->count < c->capacity) {
         put_locked(c, value);
-        return release_and_ready(c, NULL, deadline);
+        return release_and_ready(c, me, NULL);
     }
     if (deadline <= CLOCK_PAST) {
-        lock_release(&c->lock);
+        bias_release(&c->lock, me->alone);
         return -ETIMEDOUT;
     }
-    return wait_locked(c, &c->senders, (void *)(uintptr_t)value, deadline);
+    return wait_locked(c, me, &c->senders, (void *)(uintptr_t)value, deadline);
 }
 
 int coir_chan_send(coir_chan *c, const void *value, int64_t deadline)
 {
+    struct caller me;
     int err;
 
     if (!c || (!value && c->size)) return -EINVAL;
-    if ((err = park_canceled()) < 0) return err;
-    lock_acquire(&c->lock);
-    return send_locked(c, value, deadline);
+    if ((err = park_begin(&me, deadline)) < 0) return err;
+    bias_acquire(&c->lock, me.alone);
+    return send_locked(c, &me, value, deadline);
 }
 
-static int recv_locked(coir_chan *c, void *ret_value, int64_t deadline)
+static int recv_locked(coir_chan *c, const struct caller *me, void *ret_value,
+                       int64_t deadline)
 {
     struct waiter *w = list_empty(&c->senders) ? NULL : claim_locked(&c->senders);
 
     if (c->count > 0) {
         take_locked(c, ret_value);
         if (w) put_locked(c, w->value); // C3
-        return release_and_ready(c, w, deadline);
+        return release_and_ready(c, me, w);
     }
     if (w) {
-        if (c->size && ret_value) memcpy(ret_value, w->value, c->size);
-        return release_and_ready(c, w, deadline);
+        if (ret_value) copy(c, ret_value, w->value);
+        return release_and_ready(c, me, w);
     }
     if (c->closed || deadline <= CLOCK_PAST) {
         int err = c->closed ? -EPIPE : -ETIMEDOUT;
-        lock_release(&c->lock);
+        bias_release(&c->lock, me->alone);
         return err;
     }
-    return wait_locked(c, &c->receivers, ret_value, deadline);
+    return wait_locked(c, me, &c->receivers, ret_value, deadline);
 }
 
 int coir_chan_recv(coir_chan *c, void *ret_value, int64_t deadline)
 {
+    struct caller me;
     int err;
 
     if (!c) return -EINVAL;
-    if ((err = park_canceled()) < 0) return err;
-    lock_acquire(&c->lock);
-    return recv_locked(c, ret_value, deadline);
+    if ((err = park_begin(&me, deadline)) < 0) return err;
+    bias_acquire(&c->lock, me.alone);
+    return recv_locked(c, &me, ret_value, deadline);
 }
 
 // ---- Close ---------------------------------------------------------------------------------
@@ -233,15 +245,16 @@ int coir_chan_close(coir_chan *c)
 
     if (!c) return -EINVAL;
     list_init(&woken);
-    lock_acquire(&c->lock);
+    const void *alone = park_caller().alone;
+    bias_acquire(&c->lock, alone);
     if (c->closed) {
-        lock_release(&c->lock);
+        bias_release(&c->lock, alone);
         return -EALREADY;
     }
     c->closed = true;
     claim_all_locked(&c->receivers, &woken);
     claim_all_locked(&c->senders, &woken);
-    lock_release(&c->lock);
+    bias_release(&c->lock, alone);
     for (struct list_node *n; (n = list_pop_front(&woken));)
         ready(container_of(n, struct waiter, node)->task);
     return 0;
@@ -251,12 +264,11 @@ int coir_chan_close(coir_chan *c)
 
 size_t coir_chan_len(coir_chan *c)
 {
-    size_t n;
-
     if (!c) return 0;
-    lock_acquire(&c->lock);
-    n = c->count;
-    lock_release(&c->lock);
+    const void *alone = park_caller().alone;
+    bias_acquire(&c->lock, alone);
+    size_t n = c->count;
+    bias_release(&c->lock, alone);
     return n;
 }
 

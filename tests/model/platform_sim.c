@@ -21,7 +21,8 @@ enum {
     STEP_WAKE,
     STEP_START,
     STEP_JOIN,
-    STEP_SLEEP
+    STEP_SLEEP,
+    STEP_FENCE
 };
 
 int64_t os_now(void)
@@ -71,6 +72,17 @@ void os_futex_wake(atomic_u32 *word, int n)
         if (!n_sleepers) return;
         sim_wake(sleepers[sim_choose(n_sleepers, 1)]);
     }
+}
+
+void os_fence_heavy(void)
+{
+    sim_step(STEP_FENCE);
+    sim_drain_all();
+}
+
+bool os_fence_heavy_get(void)
+{
+    return sim_choose(2, 4) == 0;
 }
 
 int os_thread_start(struct os_thread *ret_thread, void (*fn)(void *), void *arg,

@@ -12,6 +12,7 @@ const struct scene scenes[] = {
     {"toy_torn_wait", toy_torn_wait, SCENE_TOY | SCENE_FAILS},
     {"toy_parker", toy_parker, SCENE_TOY},
     {"toy_lock", toy_lock, SCENE_TOY},
+    {"toy_bias", toy_bias, SCENE_TOY},
     {"toy_runq", toy_runq, SCENE_TOY},
     {"toy_clock", toy_clock, SCENE_TOY},
     {"park_ready_race", scene_park_ready, 0},

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/bias.h"
 #include "base/clock.h"
 #include "base/lock.h"
 #include "base/parker.h"
@@ -148,6 +149,43 @@ void toy_lock(void)
     for (int i = 0; i < 3; i++) threads[i] = start(enter_often, &d);
     for (int i = 0; i < 3; i++) os_thread_join(threads[i]);
     sim_expect_eq(d.total, 18);
+}
+
+struct biased {
+    struct bias bias;
+    uint32_t inside, total;
+};
+
+static void enter_biased(struct biased *d, const void *me)
+{
+    bias_acquire(&d->bias, me);
+    sim_expect_eq(d->inside++, 0);
+    choice_point();
+    d->inside--;
+    d->total++;
+    bias_release(&d->bias, me);
+}
+
+static void enter_as_owner(void *arg)
+{
+    for (int i = 0; i < 6; i++) enter_biased(arg, &((struct biased *)arg)->total);
+}
+
+static void enter_as_stranger(void *arg)
+{
+    for (int i = 0; i < 2; i++) enter_biased(arg, NULL);
+}
+
+void toy_bias(void)
+{
+    struct biased d = {0};
+    struct os_thread threads[3];
+
+    bias_init(&d.bias, LOCK_RANK_OBJECT, &d.total);
+    threads[0] = start(enter_as_owner, &d);
+    for (int i = 1; i < 3; i++) threads[i] = start(enter_as_stranger, &d);
+    for (int i = 0; i < 3; i++) os_thread_join(threads[i]);
+    sim_expect_eq(d.total, 10);
 }
 
 // ---- Run queue ------------------------------------------------------------------------

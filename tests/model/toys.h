@@ -7,5 +7,6 @@ void toy_dekker_unfenced(void); // the same without fences: must be found
 void toy_parker(void);          // base/parker.c: no token is lost
 void toy_torn_wait(void);       // a sleeper that looks before it announces: must be found
 void toy_lock(void);            // base/lock.c: never two inside
+void toy_bias(void);            // base/bias.c: the same, one of them being its thread
 void toy_runq(void);            // sched/runq.c: an owner and two thieves
 void toy_clock(void);           // deadlines are never early, and pass in their order
