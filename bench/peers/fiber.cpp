@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// fiber QUESTION WORKERS N: the in-process questions with Boost.Fiber, which has one thread here. One
-// line of JSON, as bench/bench.h says.
+// fiber QUESTION WORKERS N: the in-process questions with Boost.Fiber, which has one thread here.
+// One line of JSON, as bench/bench.h says.
 #include <boost/fiber/all.hpp>
 
 #include <chrono>
