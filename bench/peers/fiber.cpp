@@ -13,7 +13,8 @@
 using boost::fibers::fiber;
 using seconds = std::chrono::duration<double>;
 
-static seconds timed(const std::vector<fiber> &, std::chrono::steady_clock::time_point from)
+static seconds timed(const std::vector<fiber> &,
+                     std::chrono::steady_clock::time_point from)
 {
     return std::chrono::steady_clock::now() - from;
 }
