@@ -16,6 +16,7 @@ static struct guarded {
     long n;
 } locks[LOCKS];
 
+static int owner;     // its address names the thread: B3, no lock lies there
 static atomic_u32 at; // which lock its thread has come to
 
 static void add(struct guarded *g, const void *me)
@@ -38,8 +39,8 @@ Test(bias, never_are_two_inside)
     struct os_thread thread;
 
     if (!os_fence_heavy_get()) cr_skip_test("no membarrier here");
-    for (int i = 0; i < LOCKS; i++) bias_init(&locks[i].bias, LOCK_RANK_OBJECT, locks);
-    cr_assert_eq(os_thread_start(&thread, its_thread, locks, "owner"), 0);
+    for (int i = 0; i < LOCKS; i++) bias_init(&locks[i].bias, LOCK_RANK_OBJECT, &owner);
+    cr_assert_eq(os_thread_start(&thread, its_thread, &owner, "owner"), 0);
     for (uint32_t i = 0; i < LOCKS; i++) {
         while (load_relaxed(&at) < i) os_pause(); // relaxed: a hint
         for (int k = 0; k < TURNS; k++) add(&locks[i], NULL);
