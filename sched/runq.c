@@ -35,6 +35,14 @@ unsigned runq_push(struct runq *q, struct g *g, struct queue *overflow)
     }
 }
 
+bool runq_fill_next(struct runq *q, struct g *g)
+{
+    if (load_relaxed(&q->next)) return false; // relaxed: only the owner fills it (Q4)
+    // [RUNQ-NEXT] release, pairs with itself: who takes g sees it whole.
+    store_release(&q->next, g);
+    return true;
+}
+
 struct g *runq_put_next(struct runq *q, struct g *g)
 {
     if (q->alone) {
@@ -43,6 +51,7 @@ struct g *runq_put_next(struct runq *q, struct g *g)
         store_relaxed(&q->next, g); // relaxed: Q5
         return was;
     }
+    if (runq_fill_next(q, g)) return NULL;
     // [RUNQ-NEXT] acq_rel, pairs with itself: who takes g sees it whole (Q4).
     return swap_acq_rel(&q->next, g);
 }

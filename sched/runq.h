@@ -10,7 +10,8 @@
 // Q1  Only the owner stores tail; everybody moves head by compare-and-swap.
 // Q2  tail - head <= RUNQ_SIZE: a slot is overwritten only after head passed it.
 // Q3  A slot is written before tail shows it, and read before head gives it up.
-// Q4  next is filled by the owner; owner and thieves empty it by swap.
+// Q4  next is filled by the owner alone, so it fills an empty one by a store; owner and thieves
+//     empty it by swap.
 //
 // Q5  A queue that is 'alone' has no thieves (a runtime of one worker): its owner moves head and
 //     empties next by plain stores. A locked instruction is a fifth of a switch.
@@ -53,6 +54,9 @@ struct runq {
 // Owner. Appends g. When the ring is full, half of it and g go into *overflow in order, for the
 // caller to hand to the global queue; returns their number, else 0.
 unsigned runq_push(struct runq *q, struct g *g, struct queue *overflow);
+
+// Owner. Puts g into the next slot if that is empty.
+bool runq_fill_next(struct runq *q, struct g *g);
 
 // Owner. Puts g into the next slot; returns who was there, or NULL.
 struct g *runq_put_next(struct runq *q, struct g *g);

@@ -75,6 +75,12 @@ void sched_push_next(struct m *m, struct g *g)
     if (kicked) push_tail(m->p, kicked); // a lone one wakes nobody (W4)
 }
 
+// A new coroutine: the first of a batch is next, the others stand behind all in their order.
+static void push_new(struct m *m, struct g *g)
+{
+    if (!runq_fill_next(&m->p->runq, g)) push_tail(m->p, g);
+}
+
 void sched_push_outside(struct g *g)
 {
     struct sched *s = g->sched;
@@ -477,7 +483,7 @@ static int spawn_inside(struct m *m, struct sched *s, const struct spawn *how)
     if (g) {
         g_start(g);
         count_made(m);
-        sched_push_next(m, g);
+        push_new(m, g);
     }
     sched_leave(m);
     return g ? 0 : -ENOMEM;
