@@ -75,10 +75,17 @@ void sched_push_next(struct m *m, struct g *g)
     if (kicked) push_tail(m->p, kicked); // a lone one wakes nobody (W4)
 }
 
-// A new coroutine: the first of a batch is next, the others stand behind all in their order.
+// A new coroutine: the first of a batch is next. The others stand behind all in their order where
+// thieves are; else the last one comes first (Q6).
 static void push_new(struct m *m, struct g *g)
 {
-    if (!runq_fill_next(&m->p->runq, g)) push_tail(m->p, g);
+    struct runq *q = &m->p->runq;
+
+    if (runq_fill_next(q, g)) return;
+    if (q->alone)
+        runq_push_fresh(q, g);
+    else
+        push_tail(m->p, g);
 }
 
 void sched_push_outside(struct g *g)
@@ -107,11 +114,14 @@ static struct g *pick(struct p *p)
         return g;
     }
     p->next_runs = 0;
+    // New ones and those who come back take turns.
+    if (tick % 2 && (g = runq_pop_fresh(&p->runq))) return g;
     if ((g = runq_pop(&p->runq))) {
         if (tick % OFFER_EVERY == 0 && p->sched->n_p > 1) offer(p);
         return g;
     }
     p->was_empty = true;
+    if ((g = runq_pop_fresh(&p->runq))) return g;
     return runq_take_next(&p->runq);
 }
 
@@ -124,6 +134,16 @@ static struct g *take_global(struct m *m, uint32_t most)
     struct g *first = g_of_node(queue_pop(&batch));
     for (struct queue_node *n; (n = queue_pop(&batch));) sched_push(m, g_of_node(n));
     return first;
+}
+
+// Every SCHED_FAIR_TICKS: one of those whom others overtake, from either place in turn.
+static struct g *take_overtaken(struct m *m)
+{
+    struct g *g = NULL;
+
+    if (load_own(&m->p->tick) / SCHED_FAIR_TICKS % 2) g = runq_pop_oldest(&m->p->runq);
+    if (!g) g = take_global(m, 1);
+    return g ? g : runq_pop_oldest(&m->p->runq);
 }
 
 // This P's share of the global queue, as much as its empty ring takes well.
@@ -224,7 +244,7 @@ static struct g *find_work(struct m *m)
         if (load_acquire(&m->sched->exiting)) return NULL;
         if (load_own(&m->p->tick) % SCHED_FAIR_TICKS == 0) {
             look_outside(m);
-            if ((g = take_global(m, 1))) return g;
+            if ((g = take_overtaken(m))) return g;
         }
         if ((g = pick(m->p))) return g;
         if (load_own(&m->p->tick) % SCHED_FAIR_TICKS == 0) continue;

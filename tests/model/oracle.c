@@ -58,7 +58,7 @@ static bool has_ring_work(struct sched *s)
 static bool has_next(struct sched *s)
 {
     for (uint32_t i = 0; i < s->n_p; i++)
-        if (s->ps[i].runq.next.value) return true;
+        if (s->ps[i].runq.next.value || s->ps[i].runq.fresh.value) return true;
     return false;
 }
 

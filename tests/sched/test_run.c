@@ -98,6 +98,61 @@ static int who_overflowed_keeps_step(void *arg)
     return 0;
 }
 
+// One worker: plain counters will do.
+static int overtaken_ran, links, living, living_most;
+
+static void overtaken(void)
+{
+    overtaken_ran = 1;
+}
+
+static void end_at_once(void)
+{
+}
+
+// Each makes the next one, and one more that is newer than whoever waits.
+static void make_newer(void)
+{
+    if (overtaken_ran || ++links > 10000) return;
+    expect_eq(go(make_newer), 0);
+    expect_eq(go(end_at_once), 0);
+}
+
+// On one worker the newest goes first, or a tree of spawns would need a stack for each leaf. Who
+// stands below a pile that never gets smaller must run all the same.
+static int newer_ones_let_the_oldest_run(void *arg)
+{
+    (void)arg;
+    overtaken_ran = links = 0;
+    expect_eq(go(end_at_once), 0); // is next
+    expect_eq(go(overtaken), 0);
+    expect_eq(go(make_newer), 0);
+    while (!overtaken_ran && links <= 10000) expect_eq(coir_yield(), 0);
+    expect(links < 1000);
+    return 0;
+}
+
+static void grow_wide(int depth)
+{
+    for (int i = 0; depth > 0 && i < 10; i++) {
+        expect_eq(go(grow_wide, depth - 1), 0);
+        if (++living > living_most) living_most = living;
+    }
+    living--;
+}
+
+// 11,110 coroutines, of which one path lives with the brothers beside it, not a whole floor.
+static int a_tree_is_walked_depth_first(void *arg)
+{
+    (void)arg;
+    living = living_most = 0;
+    expect_eq(go(grow_wide, 4), 0);
+    living++;
+    while (living > 0) expect_eq(coir_yield(), 0);
+    expect(living_most < 1000);
+    return 0;
+}
+
 // ---- Sleep -----------------------------------------------------------------------------------
 
 static int slept;
@@ -290,7 +345,11 @@ static void all(unsigned workers, coir_driver driver)
     printf("%u workers, driver %d\n", workers, driver);
     run_returns_what_its_function_returns();
     expect_eq(coir_run(&config, two_take_turns, NULL), 0);
-    if (workers == 1) expect_eq(coir_run(&config, who_overflowed_keeps_step, NULL), 0);
+    if (workers == 1) {
+        expect_eq(coir_run(&config, who_overflowed_keeps_step, NULL), 0);
+        expect_eq(coir_run(&config, newer_ones_let_the_oldest_run, NULL), 0);
+        expect_eq(coir_run(&config, a_tree_is_walked_depth_first, NULL), 0);
+    }
     expect_eq(coir_run(&config, many_sleep, NULL), 0);
     expect_eq(coir_run(&config, grow_tree, NULL), 0);
     expect_eq(coir_run(&config, many_keep_errno, NULL), 0);
