@@ -81,14 +81,14 @@ static int know_locked(struct fd *f, int number)
 }
 
 // Sleeps as a waiter of this use until claimed; called with the lock held, returns with it.
-static int sleep_locked(struct fd_use *use, int64_t deadline)
+static int sleep_locked(struct fd_use *use, const char *on, int64_t deadline)
 {
     struct task here;
     struct fd *f = use->fd;
     int outcome;
 
     use->waiter = (struct waiter){.node = use->waiter.node, .task = task_self(&here)};
-    use->waiter.ticket = wait_open(use->waiter.task);
+    use->waiter.ticket = wait_open(use->waiter.task, on, f);
     use->waits = true;
     lock_release(&f->lock);
     outcome = park(use->waiter.task, deadline);
@@ -108,7 +108,9 @@ static int take_turn_locked(struct fd_use *use, int64_t deadline)
     }
     if (deadline <= CLOCK_PAST) return -ETIMEDOUT;
     list_push_back(&f->turns[use->side], &use->waiter.node);
-    int outcome = sleep_locked(use, deadline);
+    int outcome =
+        sleep_locked(use, use->side == FD_READS ? "turn to read" : "turn to write",
+                     deadline);
     if (list_linked(&use->waiter.node)) list_remove(&use->waiter.node);
     return outcome; // 0: who had the turn passed it on
 }
@@ -193,7 +195,8 @@ int fd_back_off(struct fd_use *use, int64_t when, int64_t deadline)
     int outcome = -EBADF;
 
     lock_acquire(&f->lock);
-    if (!f->closing) outcome = sleep_locked(use, when < deadline ? when : deadline);
+    if (!f->closing)
+        outcome = sleep_locked(use, "accept again", when < deadline ? when : deadline);
     lock_release(&f->lock);
     if (outcome != -ETIMEDOUT) return outcome;
     return when < deadline ? 0 : -ETIMEDOUT;
@@ -343,7 +346,7 @@ static void wait_for_uses_locked(struct fd *f)
     struct waiter w = {.task = task_self(&here)};
 
     while (!list_empty(&f->uses)) {
-        w.ticket = wait_open_shielded(w.task);
+        w.ticket = wait_open_shielded(w.task, "close", f);
         f->closer = &w;
         lock_release(&f->lock);
         park(w.task, CLOCK_NEVER);

@@ -13,6 +13,19 @@
 #define FIRST_SLOTS 64u
 #define NO_SLOT UINT32_MAX
 
+const char *op_name(uint8_t code)
+{
+    static const char *const names[OP_COUNT] = {
+        [OP_NOP] = "nothing",   [OP_READ] = "read",       [OP_WRITE] = "write",
+        [OP_READV] = "readv",   [OP_WRITEV] = "writev",   [OP_RECV] = "recv",
+        [OP_SEND] = "send",     [OP_RECVMSG] = "recvmsg", [OP_SENDMSG] = "sendmsg",
+        [OP_ACCEPT] = "accept", [OP_CONNECT] = "connect", [OP_POLL] = "poll",
+    };
+    const char *name = code < OP_COUNT ? names[code] : NULL;
+
+    return name ? name : "operation";
+}
+
 // ---- Open and close --------------------------------------------------------------------------
 
 int poller_open(enum poller_kind kind, unsigned entries, struct poller **ret_poller)

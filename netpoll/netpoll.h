@@ -78,6 +78,9 @@ struct op {
 // thread. 'is_ready': the descriptor was reported ready. -EAGAIN: not now.
 int32_t op_try(struct op *op, bool is_ready);
 
+// "read", "accept": static.
+const char *op_name(uint8_t code);
+
 enum poller_kind { POLLER_URING, POLLER_EPOLL };
 
 struct poller;

@@ -110,7 +110,7 @@ int coir_sleep_until(int64_t when)
 
     if (when <= CLOCK_PAST) return coir_yield();
     if (park_canceled() < 0) return -ECANCELED;
-    wait_open(t);
+    wait_open(t, "sleep", NULL);
     int outcome = park(t, when);
     return outcome == -ETIMEDOUT ? 0 : outcome;
 }

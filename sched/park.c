@@ -36,26 +36,31 @@ uint64_t task_id_self(void)
     return g ? g->id : os_thread_id() | UINT64_C(1) << 62;
 }
 
-static uint64_t open_wait(struct task *t, uint64_t kind)
+static uint64_t open_wait(struct task *t, uint64_t kind, const char *on, const void *at)
 {
     t->ticket = ((load_own(&t->wait) | WAIT_LOW) + 1) | kind;
     if (!t->is_thread) {
-        if (g_of_task(t)->shields > 0) t->ticket |= WAIT_DEAF;
-        g_open(g_of_task(t));
+        struct g *g = g_of_task(t);
+
+        if (g->shields > 0) t->ticket |= WAIT_DEAF;
+        // relaxed, both: for dumps, which read them of a coroutine that is PARKED
+        store_relaxed(&g->waits_on, on);
+        store_relaxed(&g->waits_at, at);
+        g_open(g);
     }
     // [WAIT-OPEN] release, pairs with [WAIT-CLAIM]: who claims the wait sees it opened whole.
     store_release(&t->wait, t->ticket);
     return t->ticket;
 }
 
-uint64_t wait_open(struct task *t)
+uint64_t wait_open(struct task *t, const char *on, const void *at)
 {
-    return open_wait(t, WAIT_OPEN);
+    return open_wait(t, WAIT_OPEN, on, at);
 }
 
-uint64_t wait_open_shielded(struct task *t)
+uint64_t wait_open_shielded(struct task *t, const char *on, const void *at)
 {
-    return open_wait(t, WAIT_OPEN | WAIT_DEAF);
+    return open_wait(t, WAIT_OPEN | WAIT_DEAF, on, at);
 }
 
 // ---- Sleeping ----------------------------------------------------------------------------------
@@ -113,7 +118,7 @@ int32_t park_io(struct op *op, int64_t deadline,
     struct m *m = sched_enter();
     struct g *g = m->g;
 
-    open_wait(&g->task, WAIT_OPEN_IO);
+    open_wait(&g->task, WAIT_OPEN_IO, op_name(op->code), (void *)(intptr_t)op->fd);
     op->owner = g;
     g->budget = G_TICKS;
     uint64_t key = poller_submit(m->poller, op);

@@ -31,10 +31,11 @@ struct task *task_self(struct task *here);
 uint64_t task_id_self(void);
 
 // Opens a wait and returns its ticket. Between this and park() the task must not call anything
-// that may park. Every opened wait is ended by park().
-uint64_t wait_open(struct task *t);
+// that may park. Every opened wait is ended by park(). 'on' says in a word or two of static text
+// what is waited for ("chan recv"), 'at' at which object: for dumps, where only a coroutine shows.
+uint64_t wait_open(struct task *t, const char *on, const void *at);
 // The same, deaf to cancel.
-uint64_t wait_open_shielded(struct task *t);
+uint64_t wait_open_shielded(struct task *t, const char *on, const void *at);
 
 // Sleeps until the wait is claimed and readied; the outcome of who won it: what the waker wrote
 // (0 by habit), -ETIMEDOUT from the deadline, -ECANCELED from a cancel. May return on another
