@@ -89,6 +89,23 @@ void os_stack_note(void *low, void *high);
 // vm.max_map_count, or 65530 where it cannot be read.
 unsigned os_map_limit(void);
 
+// ---- Code ----------------------------------------------------------------------------------
+
+// The sorted index of the frame tables (.eh_frame_hdr) of the object that 'pc' lies in. False:
+// none. Takes the loader's lock.
+struct os_frame_index {
+    const uint8_t *header;
+};
+bool os_frame_index(uintptr_t pc, struct os_frame_index *ret_index);
+
+// What an address of code is called. False: it is in no object.
+struct os_symbol {
+    const char *module; // its path
+    const char *name;   // NULL: none that is exported
+    uintptr_t offset;   // from the name's beginning, or from the module's
+};
+bool os_symbol(const void *at, struct os_symbol *ret_symbol);
+
 // ---- Descriptors: direct calls -------------------------------------------------------------
 // Each is the system call of that name, retried on EINTR, with -errno as the error. Those made
 // here are close-on-exec. Sockets are sent to with MSG_NOSIGNAL always.

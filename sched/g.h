@@ -58,6 +58,7 @@ struct g {
     // wait is over: it says something of a coroutine that is PARKED.
     atomic_ptr(const char) waits_on;
     atomic_ptr(const void) waits_at;
+    atomic_i64 since; // when that wait was opened, by the coarse clock
 
     // Its own while it runs; its resumer's before.
     struct task task; // the state word is task.state

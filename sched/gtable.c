@@ -54,3 +54,26 @@ void gtable_each(struct gtable *t, void (*fn)(void *arg, struct g *g), void *arg
     }
     lock_release(&t->lock);
 }
+
+static bool offer(struct g *g, bool (*take)(void *arg, struct g *g), void *arg)
+{
+    // [G-WALK] acquire, pairs with [G-READY]: as above.
+    return g && load_acquire(&g->task.state) != G_DEAD && take(arg, g);
+}
+
+enum gtable_look gtable_next(struct gtable *t, uint32_t *index,
+                             bool (*take)(void *arg, struct g *g), void *arg)
+{
+    uint32_t chunk = *index / GTABLE_CHUNK;
+    uint32_t end = (chunk + 1) * GTABLE_CHUNK;
+    bool taken = false;
+
+    if (chunk >= GTABLE_CHUNKS) return GTABLE_END;
+    lock_acquire(&t->lock);
+    struct g **entries = t->chunks[chunk];
+    if (!entries) *index = end;
+    while (*index < end && !taken)
+        taken = offer(entries[(*index)++ % GTABLE_CHUNK], take, arg);
+    lock_release(&t->lock);
+    return taken ? GTABLE_TAKEN : GTABLE_MORE;
+}

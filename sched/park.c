@@ -43,9 +43,10 @@ static uint64_t open_wait(struct task *t, uint64_t kind, const char *on, const v
         struct g *g = g_of_task(t);
 
         if (g->shields > 0) t->ticket |= WAIT_DEAF;
-        // relaxed, both: for dumps, which read them of a coroutine that is PARKED
+        // relaxed, all: for dumps, which read them of a coroutine that is PARKED
         store_relaxed(&g->waits_on, on);
         store_relaxed(&g->waits_at, at);
+        store_relaxed(&g->since, load_relaxed(&g->sched->coarse));
         g_open(g);
     }
     // [WAIT-OPEN] release, pairs with [WAIT-CLAIM]: who claims the wait sees it opened whole.

@@ -224,6 +224,7 @@ static struct g *find_work(struct m *m)
         if (load_acquire(&m->sched->exiting)) return NULL;
         if (load_own(&m->p->tick) % SCHED_FAIR_TICKS == 0) {
             look_outside(m);
+            sched_note_time(m->sched);
             if ((g = take_global(m, 1))) return g;
         }
         if ((g = pick(m->p))) return g;

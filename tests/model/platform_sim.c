@@ -149,6 +149,18 @@ int *os_errno(void)
     return &sim_self()->err;
 }
 
+bool os_frame_index(uintptr_t pc, struct os_frame_index *ret_index)
+{
+    (void)pc, (void)ret_index;
+    return false;
+}
+
+bool os_symbol(const void *at, struct os_symbol *ret_symbol)
+{
+    (void)at, (void)ret_symbol;
+    return false;
+}
+
 unsigned os_cpu_count(void)
 {
     return 2;
