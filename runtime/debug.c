@@ -384,3 +384,54 @@ int coir_dump(coir_runtime *rt, int fd)
     os_free(o);
     return err;
 }
+
+// ---- For debuggers -----------------------------------------------------------------------------
+
+// tools/gdb/coir.py finds the runtimes through these two, in a live process and in a core, also
+// where the library carries no debug information: they are dynamic symbols.
+#define FOR_DEBUGGERS __attribute__((visibility("default"), used))
+
+extern coir_runtime *coir_gdb_runtimes_;
+extern const uint32_t coir_gdb_layout_[];
+
+FOR_DEBUGGERS coir_runtime *coir_gdb_runtimes_;
+
+FOR_DEBUGGERS const uint32_t coir_gdb_layout_[] = {
+    1, // version of this table
+    offsetof(struct coir_runtime, next),
+    offsetof(struct coir_runtime, sched.gtable.chunks),
+    GTABLE_CHUNKS,
+    GTABLE_CHUNK,
+    offsetof(struct coir_runtime, sched.coarse),
+    offsetof(struct g, id),
+    offsetof(struct g, task.state),
+    offsetof(struct g, task.wait),
+    offsetof(struct g, site),
+    offsetof(struct g, named),
+    offsetof(struct g, name),
+    offsetof(struct g, context.sp),
+    offsetof(struct g, stack.low),
+    offsetof(struct g, waits_on),
+    offsetof(struct g, waits_at),
+    offsetof(struct g, since),
+};
+
+static struct lock
+    list_lock; // zero-filled: of the rank OBJECT, and nothing is taken under it
+
+void runtime_enlist(coir_runtime *rt)
+{
+    lock_acquire(&list_lock);
+    rt->next = coir_gdb_runtimes_;
+    coir_gdb_runtimes_ = rt;
+    lock_release(&list_lock);
+}
+
+void runtime_delist(coir_runtime *rt)
+{
+    lock_acquire(&list_lock);
+    coir_runtime **at = &coir_gdb_runtimes_;
+    while (*at != rt) at = &(*at)->next;
+    *at = rt->next;
+    lock_release(&list_lock);
+}

@@ -103,6 +103,7 @@ static int start(const coir_config *config, bool from_environment, coir_runtime 
     if (!rt->driver_why[0])
         snprintf(rt->driver_why, sizeof(rt->driver_why), "%s",
                  poller_mode(rt->sched.ms[0].poller));
+    runtime_enlist(rt);
     *ret_rt = rt;
     return 0;
 }
@@ -142,6 +143,7 @@ int coir_stop(coir_runtime *rt, int64_t deadline)
         store_release(&rt->state, RUNTIME_RUNS);
         return live > INT32_MAX ? INT32_MAX : (int)live;
     }
+    runtime_delist(rt);
     sched_fini(&rt->sched);
     os_free(rt);
     return 0;

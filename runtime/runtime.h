@@ -11,6 +11,9 @@ enum { RUNTIME_RUNS, RUNTIME_STOPS };
 struct coir_runtime {
     struct sched sched; // first: a coroutine's sched is its runtime
 
+    // Guarded by the lock of the list of runtimes (debug.c); a debugger reads it.
+    struct coir_runtime *next;
+
     // Constant after the start.
     coir_config config; // with every default filled in
     char driver_why[128];
@@ -25,6 +28,10 @@ struct coir_runtime {
 coir_runtime *runtime_self(void);
 // rt, or the running coroutine's where rt is NULL, or NULL.
 coir_runtime *runtime_or_self(coir_runtime *rt);
+
+// Into the process's list of runtimes, which debuggers walk, and out of it.
+void runtime_enlist(coir_runtime *rt);
+void runtime_delist(coir_runtime *rt);
 
 // Writes one line to the log callback, if there is one. Any thread; the line is cut at 255.
 void runtime_log(coir_runtime *rt, int level, const char *format, ...)
