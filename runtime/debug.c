@@ -30,6 +30,7 @@
 #include "netpoll/netpoll.h"
 #include "runtime/runtime.h"
 #include "sched/g.h"
+#include "sched/park.h"
 #include "sched/sched.h"
 
 #define COPY_BYTES ((size_t)16 << 10) // of a stack: what lies deeper is not unwound
@@ -383,6 +384,14 @@ int coir_dump(coir_runtime *rt, int fd)
     if (err == 0) err = o->err;
     os_free(o);
     return err;
+}
+
+// ---- For tools ---------------------------------------------------------------------------------
+
+void coir_watch_parks_(void (*fn)(uint64_t id, const char *name, const char *waits_on,
+                                  const coir_site *site))
+{
+    store_relaxed(&park_watcher, fn); // relaxed: whoever misses it is not watched yet
 }
 
 // ---- For debuggers -----------------------------------------------------------------------------

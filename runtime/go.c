@@ -99,6 +99,7 @@ int coir_yield(void)
 
     if (!m || !m->g) return 0;
     if (g_canceled(m->g)) return -ECANCELED;
+    park_watch_leave("yield");
     sched_step_aside(m);
     return 0;
 }

@@ -64,6 +64,19 @@ uint64_t wait_open_shielded(struct task *t, const char *on, const void *at)
     return open_wait(t, WAIT_OPEN | WAIT_DEAF, on, at);
 }
 
+// ---- Who watches -------------------------------------------------------------------------------
+
+__typeof__(park_watcher) park_watcher;
+
+__attribute__((cold, noinline)) void park_watch_tell(const char *what)
+{
+    struct g *g = g_self();
+
+    // relaxed, both: set before it is watched; own
+    if (!what) what = load_relaxed(&g->waits_on);
+    load_relaxed (&park_watcher)(g->id, g->named ? g->name : "", what, g->site);
+}
+
 // ---- Sleeping ----------------------------------------------------------------------------------
 
 // Ends the caller's own wait with 'why', unless somebody else did already.
@@ -95,6 +108,7 @@ static void set_deadline(struct m *m, struct g *g, int64_t deadline)
 
 static int park_coroutine(struct g *g, int64_t deadline)
 {
+    park_watch_leave(NULL);
     struct m *m = sched_enter();
 
     g->budget = G_TICKS;
@@ -116,6 +130,8 @@ int park(struct task *t, int64_t deadline)
 int32_t park_io(struct op *op, int64_t deadline,
                 void (*armed)(void *arg, struct poller *np, uint64_t key), void *arg)
 {
+    // relaxed: whoever misses it is not watched yet
+    if (load_relaxed(&park_watcher)) park_watch_tell(op_name(op->code));
     struct m *m = sched_enter();
     struct g *g = m->g;
 

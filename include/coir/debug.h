@@ -102,6 +102,12 @@ COIR_API int coir_each(coir_runtime *rt, coir_each_fn *fn, void *arg);
 // 0 | -EINVAL (NULL) | -ENOMEM | -EPERM (after fork, in the child) | what write(2) says
 COIR_API int coir_dump(coir_runtime *rt, int fd);
 
+// For libcoir_check.so alone: fn is called on every coroutine that is about to wait.
+struct coir_site;
+COIR_API void coir_watch_parks_(void (*fn)(uint64_t id, const char *name,
+                                           const char *waits_on,
+                                           const struct coir_site *site));
+
 #ifdef __cplusplus
 }
 #endif
