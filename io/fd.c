@@ -33,6 +33,7 @@ struct chunk {
 };
 
 static atomic_ptr(struct chunk) table[CHUNKS];
+static atomic_u32 n_chunks; // those above have never been there
 
 // ---- The table -----------------------------------------------------------------------------
 
@@ -42,6 +43,10 @@ static struct chunk *add_chunk(int i)
     struct chunk *was = NULL;
 
     if (!fresh) return NULL;
+    os_on_fork(
+        fd_forget_all); // without memory for it a child may find locks that are held
+    uint32_t n = load_relaxed(&n_chunks); // relaxed, both: who forks has seen its own
+    while (n <= (uint32_t)i && !cas_relaxed(&n_chunks, &n, (uint32_t)i + 1)) continue;
     for (int j = 0; j < CHUNK; j++) {
         struct fd *f = &fresh->fds[j];
         lock_init(&f->lock, LOCK_RANK_FD);
@@ -64,6 +69,12 @@ static int find(int number, struct fd **ret_fd)
     if (!chunk) return -ENOMEM;
     *ret_fd = &chunk->fds[number % CHUNK];
     return 0;
+}
+
+void fd_forget_all(void)
+{
+    // relaxed, both: there is no other thread. The chunks stay: their locks may be held.
+    for (uint32_t i = 0; i < load_relaxed(&n_chunks); i++) store_relaxed(&table[i], NULL);
 }
 
 // ---- Begin and end -------------------------------------------------------------------------

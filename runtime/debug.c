@@ -194,6 +194,7 @@ int coir_each(coir_runtime *rt, coir_each_fn *fn, void *arg)
 {
     rt = runtime_or_self(rt);
     if (!rt || !fn) return -EINVAL;
+    if (runtime_here(rt) < 0) return -EPERM;
     return each(rt, fn, arg);
 }
 
@@ -268,6 +269,7 @@ int coir_stats_read(coir_runtime *rt, coir_stats *ret_stats)
 
     rt = runtime_or_self(rt);
     if (!rt || !ret_stats || ret_stats->size == 0) return -EINVAL;
+    if (runtime_here(rt) < 0) return -EPERM;
     stats.size = ret_stats->size;
     count(rt, &stats);
     memcpy(ret_stats, &stats, stats.size < sizeof(stats) ? stats.size : sizeof(stats));
@@ -374,6 +376,7 @@ int coir_dump(coir_runtime *rt, int fd)
 {
     rt = runtime_or_self(rt);
     if (!rt) return -EINVAL;
+    if (runtime_here(rt) < 0) return -EPERM;
     struct out *o = os_alloc(sizeof(*o), alignof(struct out));
     if (!o) return -ENOMEM;
     o->fd = fd;
@@ -434,6 +437,12 @@ void runtime_enlist(coir_runtime *rt)
     rt->next = coir_gdb_runtimes_;
     coir_gdb_runtimes_ = rt;
     lock_release(&list_lock);
+}
+
+void runtime_forked(void)
+{
+    list_lock = (struct lock){0}; // whoever held it is not here
+    coir_gdb_runtimes_ = NULL;
 }
 
 void runtime_delist(coir_runtime *rt)

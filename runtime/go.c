@@ -55,8 +55,7 @@ static int spawn(coir_runtime *rt, const coir_options *opts, struct spawn *how)
 {
     if (!how->fn) return -EINVAL;
     if (!rt && opts) rt = opts->rt;
-    rt = runtime_or_self(rt);
-    if (!rt) return -EPERM;
+    if (rt ? runtime_here(rt) < 0 : !(rt = runtime_self())) return -EPERM;
     if (opts) {
         if (opts->stack_bytes &&
             (opts->stack_bytes < STACK_LEAST || opts->stack_bytes > STACK_MOST))

@@ -28,6 +28,11 @@ coir_runtime *runtime_self(void)
     return g ? container_of(g->sched, coir_runtime, sched) : NULL;
 }
 
+int runtime_here(const coir_runtime *rt)
+{
+    return rt->forks == os_forks() ? 0 : -EPERM;
+}
+
 coir_runtime *runtime_or_self(coir_runtime *rt)
 {
     return rt ? rt : runtime_self();
@@ -90,10 +95,12 @@ static int start(const coir_config *config, bool from_environment, coir_runtime 
     coir_config filled;
     int err = config_fill(config, from_environment, &filled);
     if (err < 0) return err;
+    if ((err = os_on_fork(runtime_forked)) < 0) return err;
 
     coir_runtime *rt = os_alloc(sizeof(*rt), alignof(coir_runtime));
     if (!rt) return -ENOMEM;
     rt->config = filled;
+    rt->forks = os_forks();
     err = start_auto(rt);
     if (err < 0) {
         runtime_log(rt, COIR_LOG_ERROR, "coir: no start: %s", strerrordesc_np(-err));
@@ -133,6 +140,7 @@ int coir_stop(coir_runtime *rt, int64_t deadline)
 {
     if (!rt) return -EINVAL;
     if (runtime_self() == rt) return -EDEADLK;
+    if (runtime_here(rt) < 0) return -EPERM;
     // [STOP-ONE] acq_rel, pairs with itself: one at a time.
     if (swap_acq_rel(&rt->state, RUNTIME_STOPS) == RUNTIME_STOPS) return -EALREADY;
 
@@ -208,6 +216,7 @@ int coir_query(coir_runtime *rt, coir_info *ret_info)
 {
     rt = runtime_or_self(rt);
     if (!rt || !ret_info || ret_info->size == 0) return -EINVAL;
+    if (runtime_here(rt) < 0) return -EPERM;
 
     coir_info info = {.size = ret_info->size,
                       .driver = rt->sched.poller_kind == POLLER_URING ? COIR_DRIVER_URING

@@ -27,6 +27,7 @@
 #include "base/atomic.h"
 #include "base/list.h"
 #include "base/panic.h"
+#include "base/platform.h"
 #include "base/stack.h"
 #include "base/waiter.h"
 #include "sched/timer.h"
@@ -75,6 +76,9 @@ struct g {
     // Constant from start to end.
     uint64_t id;
     const struct coir_site *site;
+
+    // Its own, while it does not run and there is C++ in the process; empty when it is DEAD.
+    struct os_exceptions exceptions;
 
     // Guarded by the lock of the timers it is in (sched/timer.h).
     struct timer timer;

@@ -51,7 +51,7 @@ typedef struct coir_site {
 // Starts fn(arg) as a coroutine of rt. The plain-function form: any language, any thread.
 // rt NULL: opts->rt, else the caller's own runtime. opts may be NULL. Never waits.
 // 0 | -ENOMEM | -EAGAIN (coroutines_max) | -ECANCELED (rt stops) | -EINVAL (NULL fn, bad options,
-// NULL rt outside a coroutine)
+// NULL rt outside a coroutine) | -EPERM (after fork, in the child)
 COIR_API int coir_spawn(coir_runtime *rt, const coir_options *opts, void (*fn)(void *),
                         void *arg);
 
