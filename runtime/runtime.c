@@ -230,6 +230,20 @@ int coir_query(coir_runtime *rt, coir_info *ret_info)
     return 0;
 }
 
+// coir.hpp's: the running coroutine is about to end in std::terminate.
+void coir_exception_escaped_(const char *what);
+
+COIR_API void coir_exception_escaped_(const char *what)
+{
+    struct g *g = g_self();
+
+    if (!g) return;
+    runtime_log(runtime_self(), COIR_LOG_ERROR,
+                "coir: coroutine %llu \"%s\", spawned at %s:%d: an exception escaped: %s",
+                (unsigned long long)g->id, g->named ? g->name : "",
+                g->site ? g->site->file : "?", g->site ? g->site->line : 0, what);
+}
+
 const char *coir_version(void)
 {
     return "0.1.0";

@@ -68,6 +68,8 @@ COIR_API void coir_spawn_capture_x87_(void);
 
 #if !defined(__cplusplus) && defined(__GNUC__)
 
+// Makes a pointer to a coir_options from its fields: coir_opts(.name = "x", .stack_bytes = 65536).
+// It lives as long as the block it stands in. Never fails.
 #define coir_opts(...) (&(const coir_options){__VA_ARGS__})
 
 // Each is an int expression. Never waits; an ordinary thread uses coir_go_on.
