@@ -65,15 +65,17 @@ enum gtable_look gtable_next(struct gtable *t, uint32_t *index,
                              bool (*take)(void *arg, struct g *g), void *arg)
 {
     uint32_t chunk = *index / GTABLE_CHUNK;
-    uint32_t end = (chunk + 1) * GTABLE_CHUNK;
     bool taken = false;
 
-    if (chunk >= GTABLE_CHUNKS) return GTABLE_END;
     lock_acquire(&t->lock);
-    struct g **entries = t->chunks[chunk];
-    if (!entries) *index = end;
-    while (*index < end && !taken)
-        taken = offer(entries[(*index)++ % GTABLE_CHUNK], take, arg);
+    while (chunk < GTABLE_CHUNKS && !t->chunks[chunk]) *index = ++chunk * GTABLE_CHUNK;
+    if (chunk < GTABLE_CHUNKS) {
+        uint32_t end = (chunk + 1) * GTABLE_CHUNK;
+
+        while (*index < end && !taken)
+            taken = offer(t->chunks[chunk][(*index)++ % GTABLE_CHUNK], take, arg);
+    }
     lock_release(&t->lock);
-    return taken ? GTABLE_TAKEN : GTABLE_MORE;
+    if (taken) return GTABLE_TAKEN;
+    return chunk < GTABLE_CHUNKS ? GTABLE_MORE : GTABLE_END;
 }

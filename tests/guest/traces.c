@@ -47,7 +47,7 @@ static void write_down(struct traces *t)
     pthread_sigmask(SIG_SETMASK, NULL, &t->mask);
     sigpending(&t->pending);
     sigaltstack(NULL, &t->altstack);
-    for (int r = 0; r < RLIMITS; r++) getrlimit(r, &t->limits[r]);
+    for (unsigned r = 0; r < RLIMITS; r++) getrlimit(r, &t->limits[r]);
     t->umask = umask(0);
     umask(t->umask);
     expect(getcwd(t->cwd, sizeof(t->cwd)));
