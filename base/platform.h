@@ -67,6 +67,29 @@ int *os_errno(void);
 // min(affinity mask, cgroup v1 or v2 CPU quota over all ancestors, rounded up); at least 1.
 unsigned os_cpu_count(void);
 
+// ---- Fork ----------------------------------------------------------------------------------
+
+// How many forks lie between this process and the one that the library was loaded into: differs
+// from a number that was kept means that this is a child. 0 until os_on_fork was called.
+uint32_t os_forks(void);
+// From now on 'hook' is called in the child of every fork(2), on its only thread, after os_self
+// became NULL there and a thread of ours got the signal mask of its starter back. It may only write
+// words. The same hook counts once; there is no way back. 0 | -ENOMEM
+typedef void os_fork_hook(void);
+int os_on_fork(os_fork_hook *hook);
+// Ends the calling thread on whatever stack it stands; the last one's end is the process's.
+_Noreturn void os_thread_end(void);
+
+// ---- C++ -----------------------------------------------------------------------------------
+
+// What the C++ runtime keeps of exceptions in every thread (Itanium C++ ABI, 2.2.2).
+struct os_exceptions {
+    void *caught;
+    uint64_t uncaught;
+};
+// This thread's; NULL where the process had no C++ runtime when the library was loaded.
+struct os_exceptions *os_exceptions(void);
+
 // ---- Memory ------------------------------------------------------------------------------
 
 void *os_alloc(size_t bytes, size_t align); // zero-filled; NULL: out of memory
@@ -88,6 +111,23 @@ int os_guard_protect(void *p, size_t bytes);
 void os_stack_note(void *low, void *high);
 // vm.max_map_count, or 65530 where it cannot be read.
 unsigned os_map_limit(void);
+
+// ---- Code ----------------------------------------------------------------------------------
+
+// The sorted index of the frame tables (.eh_frame_hdr) of the object that 'pc' lies in. False:
+// none. Takes the loader's lock.
+struct os_frame_index {
+    const uint8_t *header;
+};
+bool os_frame_index(uintptr_t pc, struct os_frame_index *ret_index);
+
+// What an address of code is called. False: it is in no object.
+struct os_symbol {
+    const char *module; // its path
+    const char *name;   // NULL: none that is exported
+    uintptr_t offset;   // from the name's beginning, or from the module's
+};
+bool os_symbol(const void *at, struct os_symbol *ret_symbol);
 
 // ---- Descriptors: direct calls -------------------------------------------------------------
 // Each is the system call of that name, retried on EINTR, with -errno as the error. Those made

@@ -29,6 +29,8 @@
 #include <sanitizer/asan_interface.h>
 #endif
 
+#include "base/platform_fork.h"
+
 #if __has_include(<valgrind/valgrind.h>)
 #include <valgrind/valgrind.h>
 #endif
@@ -135,6 +137,7 @@ struct thread_start {
     void (*fn)(void *);
     void *arg;
     char name[16];
+    sigset_t mask; // of who starts it
 };
 
 static void *thread_main(void *arg)
@@ -143,6 +146,7 @@ static void *thread_main(void *arg)
 
     free(arg);
     pthread_setname_np(pthread_self(), start.name);
+    fork_gives_back(&start.mask);
     start.fn(start.arg);
     return NULL;
 }
@@ -164,6 +168,7 @@ int os_thread_start(struct os_thread *ret_thread, void (*fn)(void *), void *arg,
     for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++)
         sigdelset(&blocked, kept[i]);
     pthread_sigmask(SIG_SETMASK, &blocked, &before);
+    start->mask = *fork_mask_of(&before);
     int err = pthread_create(&thread, NULL, thread_main, start);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (err) {
@@ -222,6 +227,14 @@ __attribute__((noinline)) int *os_errno(void)
 {
     __asm__ volatile("");
     return &errno;
+}
+
+// Weak: there in every program that has C++ in it, and no other is asked to.
+extern struct os_exceptions *__cxa_get_globals(void) __attribute__((weak));
+
+__attribute__((noinline)) struct os_exceptions *os_exceptions(void)
+{
+    return __cxa_get_globals ? __cxa_get_globals() : NULL;
 }
 
 // ---- How many processors ---------------------------------------------------------------------

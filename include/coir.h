@@ -7,6 +7,7 @@
 
 #include <coir/base.h>
 #include <coir/chan.h>
+#include <coir/debug.h>
 #include <coir/io.h>
 #include <coir/runtime.h>
 #include <coir/spawn.h>

@@ -162,7 +162,7 @@ static int wait_for(struct lookup *l, int64_t deadline)
 
     lock_acquire(&l->lock);
     if (!l->done) {
-        w.ticket = wait_open(w.task);
+        w.ticket = wait_open(w.task, "name look-up", NULL);
         l->waiter = &w;
         lock_release(&l->lock);
         outcome = park(w.task, deadline);

@@ -33,6 +33,7 @@ struct chunk {
 };
 
 static atomic_ptr(struct chunk) table[CHUNKS];
+static atomic_u32 n_chunks; // those above have never been there
 
 // ---- The table -----------------------------------------------------------------------------
 
@@ -42,6 +43,10 @@ static struct chunk *add_chunk(int i)
     struct chunk *was = NULL;
 
     if (!fresh) return NULL;
+    os_on_fork(
+        fd_forget_all); // without memory for it a child may find locks that are held
+    uint32_t n = load_relaxed(&n_chunks); // relaxed, both: who forks has seen its own
+    while (n <= (uint32_t)i && !cas_relaxed(&n_chunks, &n, (uint32_t)i + 1)) continue;
     for (int j = 0; j < CHUNK; j++) {
         struct fd *f = &fresh->fds[j];
         lock_init(&f->lock, LOCK_RANK_FD);
@@ -66,6 +71,12 @@ static int find(int number, struct fd **ret_fd)
     return 0;
 }
 
+void fd_forget_all(void)
+{
+    // relaxed, both: there is no other thread. The chunks stay: their locks may be held.
+    for (uint32_t i = 0; i < load_relaxed(&n_chunks); i++) store_relaxed(&table[i], NULL);
+}
+
 // ---- Begin and end -------------------------------------------------------------------------
 
 static int know_locked(struct fd *f, int number)
@@ -81,14 +92,14 @@ static int know_locked(struct fd *f, int number)
 }
 
 // Sleeps as a waiter of this use until claimed; called with the lock held, returns with it.
-static int sleep_locked(struct fd_use *use, int64_t deadline)
+static int sleep_locked(struct fd_use *use, const char *on, int64_t deadline)
 {
     struct task here;
     struct fd *f = use->fd;
     int outcome;
 
     use->waiter = (struct waiter){.node = use->waiter.node, .task = task_self(&here)};
-    use->waiter.ticket = wait_open(use->waiter.task);
+    use->waiter.ticket = wait_open(use->waiter.task, on, f);
     use->waits = true;
     lock_release(&f->lock);
     outcome = park(use->waiter.task, deadline);
@@ -108,7 +119,9 @@ static int take_turn_locked(struct fd_use *use, int64_t deadline)
     }
     if (deadline <= CLOCK_PAST) return -ETIMEDOUT;
     list_push_back(&f->turns[use->side], &use->waiter.node);
-    int outcome = sleep_locked(use, deadline);
+    int outcome =
+        sleep_locked(use, use->side == FD_READS ? "turn to read" : "turn to write",
+                     deadline);
     if (list_linked(&use->waiter.node)) list_remove(&use->waiter.node);
     return outcome; // 0: who had the turn passed it on
 }
@@ -193,7 +206,8 @@ int fd_back_off(struct fd_use *use, int64_t when, int64_t deadline)
     int outcome = -EBADF;
 
     lock_acquire(&f->lock);
-    if (!f->closing) outcome = sleep_locked(use, when < deadline ? when : deadline);
+    if (!f->closing)
+        outcome = sleep_locked(use, "accept again", when < deadline ? when : deadline);
     lock_release(&f->lock);
     if (outcome != -ETIMEDOUT) return outcome;
     return when < deadline ? 0 : -ETIMEDOUT;
@@ -343,7 +357,7 @@ static void wait_for_uses_locked(struct fd *f)
     struct waiter w = {.task = task_self(&here)};
 
     while (!list_empty(&f->uses)) {
-        w.ticket = wait_open_shielded(w.task);
+        w.ticket = wait_open_shielded(w.task, "close", f);
         f->closer = &w;
         lock_release(&f->lock);
         park(w.task, CLOCK_NEVER);

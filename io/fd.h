@@ -59,5 +59,9 @@ int32_t fd_run(struct fd_use *use, struct op *op, int64_t deadline);
 // Sleeps until 'when', the deadline, a cancel or a close. 0 | -ETIMEDOUT | -ECANCELED | -EBADF
 int fd_back_off(struct fd_use *use, int64_t when, int64_t deadline);
 
+// In the child of a fork, on its only thread: nothing is known of any descriptor, whatever other
+// threads had under way in the parent.
+void fd_forget_all(void);
+
 // Ends the descriptor: see above. 0 | -EBADF | what close(2) says, and then too it is closed
 int fd_close(int fd);

@@ -62,7 +62,6 @@ struct poller {
     // Owner only.
     struct op_slot *slots;
     uint32_t n_slots, first_free;
-    uint32_t in_flight;
     struct queue done;      // finished, not yet returned
     struct cancel *unasked; // cancels that found no room in the kernel's queue
     uint32_t n_unasked, unasked_room;
@@ -72,7 +71,9 @@ struct poller {
     struct cancel *box;
     uint32_t n_box, box_room;
 
-    // Atomic: what the box holds, as a hint; the sleep word.
+    // Atomic: counts; what the box holds, as a hint; the sleep word.
+    atomic_u32 in_flight; // the owner writes it, statistics read it
+    atomic_u64 submitted; // as above: since the open
     atomic_u32 box_filled;
     atomic_u32 state;
 };

@@ -185,7 +185,7 @@ static void epoll_wait_(struct poller *np, int64_t deadline)
     struct epoll_event events[EVENTS];
 
     if (!queue_empty(&np->done)) deadline = CLOCK_PAST;
-    if (deadline <= CLOCK_PAST && np->in_flight == 0) return;
+    if (deadline <= CLOCK_PAST && load_own(&np->in_flight) == 0) return;
     int n = os_epoll_wait(epoll_of(np)->fd, events, EVENTS, deadline);
     for (int i = 0; i < n; i++) handle(np, &events[i]);
 }
@@ -197,7 +197,7 @@ static void epoll_flush(struct poller *np)
 
 static bool epoll_pending(const struct poller *np)
 {
-    return np->in_flight > 0; // only a system call can tell
+    return load_own(&np->in_flight) > 0; // only a system call can tell
 }
 
 // ---- Open and close ----------------------------------------------------------------------------

@@ -13,6 +13,19 @@
 #define FIRST_SLOTS 64u
 #define NO_SLOT UINT32_MAX
 
+const char *op_name(uint8_t code)
+{
+    static const char *const names[OP_COUNT] = {
+        [OP_NOP] = "nothing",   [OP_READ] = "read",       [OP_WRITE] = "write",
+        [OP_READV] = "readv",   [OP_WRITEV] = "writev",   [OP_RECV] = "recv",
+        [OP_SEND] = "send",     [OP_RECVMSG] = "recvmsg", [OP_SENDMSG] = "sendmsg",
+        [OP_ACCEPT] = "accept", [OP_CONNECT] = "connect", [OP_POLL] = "poll",
+    };
+    const char *name = code < OP_COUNT ? names[code] : NULL;
+
+    return name ? name : "operation";
+}
+
 // ---- Open and close --------------------------------------------------------------------------
 
 int poller_open(enum poller_kind kind, unsigned entries, struct poller **ret_poller)
@@ -38,7 +51,7 @@ int poller_open(enum poller_kind kind, unsigned entries, struct poller **ret_pol
 void poller_close(struct poller *np)
 {
     if (!np) return;
-    must(np->in_flight == 0);
+    must(load_own(&np->in_flight) == 0);
     np->backend->close(np);
     os_close(np->break_fd);
     os_free(np->slots);
@@ -96,7 +109,7 @@ void poller_finish(struct poller *np, struct op *op, int32_t result)
     if (++slot->gen == 0) slot->gen = 1;
     slot->next_free = np->first_free;
     np->first_free = (uint32_t)op->key;
-    np->in_flight--;
+    store_relaxed(&np->in_flight, load_own(&np->in_flight) - 1); // relaxed: a statistic
     op->result = result;
     queue_push(&np->done, &op->node);
 }
@@ -115,7 +128,9 @@ uint64_t poller_submit(struct poller *np, struct op *op)
     uint32_t i = np->first_free;
     np->first_free = np->slots[i].next_free;
     np->slots[i].op = op;
-    np->in_flight++;
+    // relaxed, both: statistics
+    store_relaxed(&np->in_flight, load_own(&np->in_flight) + 1);
+    store_relaxed(&np->submitted, load_own(&np->submitted) + 1);
     op->key = key_of(i, np->slots[i].gen);
     np->backend->submit(np, op);
     return op->key;
@@ -235,7 +250,12 @@ bool poller_pending(const struct poller *np)
 
 unsigned poller_in_flight(const struct poller *np)
 {
-    return np->in_flight;
+    return load_relaxed(&np->in_flight); // relaxed: own, or a statistic
+}
+
+uint64_t poller_submitted(const struct poller *np)
+{
+    return load_relaxed(&np->submitted); // relaxed: a statistic
 }
 
 // ---- Sleep and wake ----------------------------------------------------------------------------

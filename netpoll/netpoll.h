@@ -78,6 +78,9 @@ struct op {
 // thread. 'is_ready': the descriptor was reported ready. -EAGAIN: not now.
 int32_t op_try(struct op *op, bool is_ready);
 
+// "read", "accept": static.
+const char *op_name(uint8_t code);
+
 enum poller_kind { POLLER_URING, POLLER_EPOLL };
 
 struct poller;
@@ -114,8 +117,9 @@ struct queue poller_poll(struct poller *np, int64_t deadline);
 // Owner. True when poll might return something, or flush do something, without sleeping: no
 // system call, no fence.
 bool poller_pending(const struct poller *np);
-// Operations submitted and not yet returned.
+// Operations submitted and not yet returned; those ever submitted. Any thread: old news.
 unsigned poller_in_flight(const struct poller *np);
+uint64_t poller_submitted(const struct poller *np);
 
 // Sleep and wake, state word RUN, SLEEP, NOTIFIED. The owner announces (its break descriptor is
 // armed by then), looks for work once more behind a full fence, and only then sleeps in poll.

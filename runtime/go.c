@@ -55,8 +55,7 @@ static int spawn(coir_runtime *rt, const coir_options *opts, struct spawn *how)
 {
     if (!how->fn) return -EINVAL;
     if (!rt && opts) rt = opts->rt;
-    rt = runtime_or_self(rt);
-    if (!rt) return -EPERM;
+    if (rt ? runtime_here(rt) < 0 : !(rt = runtime_self())) return -EPERM;
     if (opts) {
         if (opts->stack_bytes &&
             (opts->stack_bytes < STACK_LEAST || opts->stack_bytes > STACK_MOST))
@@ -99,6 +98,7 @@ int coir_yield(void)
 
     if (!m || !m->g) return 0;
     if (g_canceled(m->g)) return -ECANCELED;
+    park_watch_leave("yield");
     sched_step_aside(m);
     return 0;
 }
@@ -110,7 +110,7 @@ int coir_sleep_until(int64_t when)
 
     if (when <= CLOCK_PAST) return coir_yield();
     if (park_canceled() < 0) return -ECANCELED;
-    wait_open(t);
+    wait_open(t, "sleep", NULL);
     int outcome = park(t, when);
     return outcome == -ETIMEDOUT ? 0 : outcome;
 }

@@ -28,6 +28,11 @@ coir_runtime *runtime_self(void)
     return g ? container_of(g->sched, coir_runtime, sched) : NULL;
 }
 
+int runtime_here(const coir_runtime *rt)
+{
+    return rt->forks == os_forks() ? 0 : -EPERM;
+}
+
 coir_runtime *runtime_or_self(coir_runtime *rt)
 {
     return rt ? rt : runtime_self();
@@ -90,10 +95,12 @@ static int start(const coir_config *config, bool from_environment, coir_runtime 
     coir_config filled;
     int err = config_fill(config, from_environment, &filled);
     if (err < 0) return err;
+    if ((err = os_on_fork(runtime_forked)) < 0) return err;
 
     coir_runtime *rt = os_alloc(sizeof(*rt), alignof(coir_runtime));
     if (!rt) return -ENOMEM;
     rt->config = filled;
+    rt->forks = os_forks();
     err = start_auto(rt);
     if (err < 0) {
         runtime_log(rt, COIR_LOG_ERROR, "coir: no start: %s", strerrordesc_np(-err));
@@ -103,6 +110,7 @@ static int start(const coir_config *config, bool from_environment, coir_runtime 
     if (!rt->driver_why[0])
         snprintf(rt->driver_why, sizeof(rt->driver_why), "%s",
                  poller_mode(rt->sched.ms[0].poller));
+    runtime_enlist(rt);
     *ret_rt = rt;
     return 0;
 }
@@ -132,6 +140,7 @@ int coir_stop(coir_runtime *rt, int64_t deadline)
 {
     if (!rt) return -EINVAL;
     if (runtime_self() == rt) return -EDEADLK;
+    if (runtime_here(rt) < 0) return -EPERM;
     // [STOP-ONE] acq_rel, pairs with itself: one at a time.
     if (swap_acq_rel(&rt->state, RUNTIME_STOPS) == RUNTIME_STOPS) return -EALREADY;
 
@@ -142,6 +151,7 @@ int coir_stop(coir_runtime *rt, int64_t deadline)
         store_release(&rt->state, RUNTIME_RUNS);
         return live > INT32_MAX ? INT32_MAX : (int)live;
     }
+    runtime_delist(rt);
     sched_fini(&rt->sched);
     os_free(rt);
     return 0;
@@ -206,6 +216,7 @@ int coir_query(coir_runtime *rt, coir_info *ret_info)
 {
     rt = runtime_or_self(rt);
     if (!rt || !ret_info || ret_info->size == 0) return -EINVAL;
+    if (runtime_here(rt) < 0) return -EPERM;
 
     coir_info info = {.size = ret_info->size,
                       .driver = rt->sched.poller_kind == POLLER_URING ? COIR_DRIVER_URING
@@ -217,6 +228,20 @@ int coir_query(coir_runtime *rt, coir_info *ret_info)
                       .guard_bytes = rt->config.guard_bytes};
     memcpy(ret_info, &info, info.size < sizeof(info) ? info.size : sizeof(info));
     return 0;
+}
+
+// coir.hpp's: the running coroutine is about to end in std::terminate.
+void coir_exception_escaped_(const char *what);
+
+COIR_API void coir_exception_escaped_(const char *what)
+{
+    struct g *g = g_self();
+
+    if (!g) return;
+    runtime_log(runtime_self(), COIR_LOG_ERROR,
+                "coir: coroutine %llu \"%s\", spawned at %s:%d: an exception escaped: %s",
+                (unsigned long long)g->id, g->named ? g->name : "",
+                g->site ? g->site->file : "?", g->site ? g->site->line : 0, what);
 }
 
 const char *coir_version(void)

@@ -27,6 +27,7 @@
 #include "base/atomic.h"
 #include "base/list.h"
 #include "base/panic.h"
+#include "base/platform.h"
 #include "base/stack.h"
 #include "base/waiter.h"
 #include "sched/timer.h"
@@ -56,24 +57,37 @@ struct g {
 
     // Constant from start to end.
     struct sched *sched;
-    uint64_t id;
-    const struct coir_site *site;
+
+    // Atomic, for who looks from outside: what its last wait was for, a word or two of static text
+    // ("chan recv"), and the object's address or the descriptor's number. It stays there when the
+    // wait is over: it says something of a coroutine that is PARKED.
+    atomic_ptr(const char) waits_on;
+    atomic_ptr(const void) waits_at;
+    atomic_i64 since; // when that wait was opened, by the coarse clock
 
     // Its own while it runs; its resumer's before.
     struct task task; // the state word is task.state
     struct context context;
     int saved_errno;
-    uint32_t budget;  // inline successes left before it yields
-    uint32_t shields; // > 0: deaf to cancel
+    uint8_t budget;   // inline successes left before it yields
     bool sized;       // its stack has a mapping of its own
     bool named;       // 'name' is set
+    uint32_t shields; // > 0: deaf to cancel
 
-    // Atomic. A cancel was asked for; what it has to reach while the wait is OPEN_IO (park.c).
+    // Atomic. A cancel was asked for.
     atomic_u32 canceled;
+
+    // Constant from start to end.
+    uint64_t id;
+    const struct coir_site *site;
+
+    // Its own, while it does not run and there is C++ in the process; empty when it is DEAD.
+    struct os_exceptions exceptions;
 
     // Guarded by the lock of the timers it is in (sched/timer.h).
     struct timer timer;
 
+    // Atomic: what a cancel has to reach while the wait is OPEN_IO (park.c).
     atomic_ptr(struct poller) io_poller;
     atomic_u64 io_key;
     char name[G_NAME_BYTES];

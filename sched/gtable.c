@@ -54,3 +54,28 @@ void gtable_each(struct gtable *t, void (*fn)(void *arg, struct g *g), void *arg
     }
     lock_release(&t->lock);
 }
+
+static bool offer(struct g *g, bool (*take)(void *arg, struct g *g), void *arg)
+{
+    // [G-WALK] acquire, pairs with [G-READY]: as above.
+    return g && load_acquire(&g->task.state) != G_DEAD && take(arg, g);
+}
+
+enum gtable_look gtable_next(struct gtable *t, uint32_t *index,
+                             bool (*take)(void *arg, struct g *g), void *arg)
+{
+    uint32_t chunk = *index / GTABLE_CHUNK;
+    bool taken = false;
+
+    lock_acquire(&t->lock);
+    while (chunk < GTABLE_CHUNKS && !t->chunks[chunk]) *index = ++chunk * GTABLE_CHUNK;
+    if (chunk < GTABLE_CHUNKS) {
+        uint32_t end = (chunk + 1) * GTABLE_CHUNK;
+
+        while (*index < end && !taken)
+            taken = offer(t->chunks[chunk][(*index)++ % GTABLE_CHUNK], take, arg);
+    }
+    lock_release(&t->lock);
+    if (taken) return GTABLE_TAKEN;
+    return chunk < GTABLE_CHUNKS ? GTABLE_MORE : GTABLE_END;
+}

@@ -6,6 +6,7 @@
 // Who walks holds the lock, so such a mapping cannot go away under it.
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/atomic.h"
@@ -30,3 +31,11 @@ void gtable_clear(struct gtable *t, uint32_t index);
 
 // Calls fn for every coroutine that is not dead, under the lock: fn must not park or spawn.
 void gtable_each(struct gtable *t, void (*fn)(void *arg, struct g *g), void *arg);
+
+// Looks at the entries from *index on, a chunk of them at most, and offers each coroutine that is
+// not dead to 'take', under the lock: the first that it takes (true) ends the look. *index is then
+// behind it. For walks that must not hold the lock for long.
+// TAKEN | MORE: none here, call again | END
+enum gtable_look { GTABLE_TAKEN, GTABLE_MORE, GTABLE_END };
+enum gtable_look gtable_next(struct gtable *t, uint32_t *index,
+                             bool (*take)(void *arg, struct g *g), void *arg);

@@ -241,6 +241,7 @@ struct queue idle_sleep(struct m *m)
         // relaxed: our own timers; whoever moves one there holds the P that we gave up
         done = poller_poll(m->poller, load_relaxed(&own->timers.earliest));
     poller_awake(m->poller);
+    sched_note_time(s);
     take_back(m, own);
     // Who pushed that work may have counted on us and woken nobody: W3 holds for it too.
     if (found) count_spinning(m);

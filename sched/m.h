@@ -27,6 +27,8 @@ struct m {
     const void
         *alone;      // itself where its runtime has one P, else NULL: the owner of a bias
     int *errno_here; // where this thread's errno lives
+    struct os_exceptions
+        *exceptions; // and what C++ keeps of exceptions; NULL: no C++ here
 
     // Its own thread only.
     struct p *p;    // NULL: idle

@@ -36,26 +36,45 @@ uint64_t task_id_self(void)
     return g ? g->id : os_thread_id() | UINT64_C(1) << 62;
 }
 
-static uint64_t open_wait(struct task *t, uint64_t kind)
+static uint64_t open_wait(struct task *t, uint64_t kind, const char *on, const void *at)
 {
     t->ticket = ((load_own(&t->wait) | WAIT_LOW) + 1) | kind;
     if (!t->is_thread) {
-        if (g_of_task(t)->shields > 0) t->ticket |= WAIT_DEAF;
-        g_open(g_of_task(t));
+        struct g *g = g_of_task(t);
+
+        if (g->shields > 0) t->ticket |= WAIT_DEAF;
+        // relaxed, all: for dumps, which read them of a coroutine that is PARKED
+        store_relaxed(&g->waits_on, on);
+        store_relaxed(&g->waits_at, at);
+        store_relaxed(&g->since, load_relaxed(&g->sched->coarse));
+        g_open(g);
     }
     // [WAIT-OPEN] release, pairs with [WAIT-CLAIM]: who claims the wait sees it opened whole.
     store_release(&t->wait, t->ticket);
     return t->ticket;
 }
 
-uint64_t wait_open(struct task *t)
+uint64_t wait_open(struct task *t, const char *on, const void *at)
 {
-    return open_wait(t, WAIT_OPEN);
+    return open_wait(t, WAIT_OPEN, on, at);
 }
 
-uint64_t wait_open_shielded(struct task *t)
+uint64_t wait_open_shielded(struct task *t, const char *on, const void *at)
 {
-    return open_wait(t, WAIT_OPEN | WAIT_DEAF);
+    return open_wait(t, WAIT_OPEN | WAIT_DEAF, on, at);
+}
+
+// ---- Who watches -------------------------------------------------------------------------------
+
+__typeof__(park_watcher) park_watcher;
+
+__attribute__((cold, noinline)) void park_watch_tell(const char *what)
+{
+    struct g *g = g_self();
+
+    // relaxed, both: set before it is watched; own
+    if (!what) what = load_relaxed(&g->waits_on);
+    load_relaxed (&park_watcher)(g->id, g->named ? g->name : "", what, g->site);
 }
 
 // ---- Sleeping ----------------------------------------------------------------------------------
@@ -89,6 +108,7 @@ static void set_deadline(struct m *m, struct g *g, int64_t deadline)
 
 static int park_coroutine(struct g *g, int64_t deadline)
 {
+    park_watch_leave(NULL);
     struct m *m = sched_enter();
 
     g->budget = G_TICKS;
@@ -110,10 +130,12 @@ int park(struct task *t, int64_t deadline)
 int32_t park_io(struct op *op, int64_t deadline,
                 void (*armed)(void *arg, struct poller *np, uint64_t key), void *arg)
 {
+    // relaxed: whoever misses it is not watched yet
+    if (load_relaxed(&park_watcher)) park_watch_tell(op_name(op->code));
     struct m *m = sched_enter();
     struct g *g = m->g;
 
-    open_wait(&g->task, WAIT_OPEN_IO);
+    open_wait(&g->task, WAIT_OPEN_IO, op_name(op->code), (void *)(intptr_t)op->fd);
     op->owner = g;
     g->budget = G_TICKS;
     uint64_t key = poller_submit(m->poller, op);

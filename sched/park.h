@@ -15,6 +15,7 @@
 
 #include <stdint.h>
 
+#include "base/atomic.h"
 #include "base/list.h"
 #include "base/waiter.h"
 
@@ -31,10 +32,11 @@ struct task *task_self(struct task *here);
 uint64_t task_id_self(void);
 
 // Opens a wait and returns its ticket. Between this and park() the task must not call anything
-// that may park. Every opened wait is ended by park().
-uint64_t wait_open(struct task *t);
+// that may park. Every opened wait is ended by park(). 'on' says in a word or two of static text
+// what is waited for ("chan recv"), 'at' at which object: for dumps, where only a coroutine shows.
+uint64_t wait_open(struct task *t, const char *on, const void *at);
 // The same, deaf to cancel.
-uint64_t wait_open_shielded(struct task *t);
+uint64_t wait_open_shielded(struct task *t, const char *on, const void *at);
 
 // Sleeps until the wait is claimed and readied; the outcome of who won it: what the waker wrote
 // (0 by habit), -ETIMEDOUT from the deadline, -ECANCELED from a cancel. May return on another
@@ -85,3 +87,18 @@ void park_say(const char *line);
 
 // True on a coroutine, false on an ordinary thread.
 bool on_coroutine(void);
+
+// Who is told of every coroutine that is about to wait or to yield, on that coroutine, outside the
+// runtime; it must not call back. For tools (tools/check); NULL: nobody.
+struct coir_site;
+typedef void park_watch_fn(uint64_t id, const char *name, const char *waits_on,
+                           const struct coir_site *site);
+extern atomic_ptr(park_watch_fn) park_watcher;
+void park_watch_tell(const char *what);
+
+// The running coroutine is about to leave for 'what', static text; NULL: for the wait it opened.
+static inline void park_watch_leave(const char *what)
+{
+    // relaxed: whoever misses it is not watched yet
+    if (__builtin_expect(load_relaxed(&park_watcher) != NULL, 0)) park_watch_tell(what);
+}

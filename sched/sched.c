@@ -244,6 +244,7 @@ static struct g *find_work(struct m *m)
         if (load_acquire(&m->sched->exiting)) return NULL;
         if (load_own(&m->p->tick) % SCHED_FAIR_TICKS == 0) {
             look_outside(m);
+            sched_note_time(m->sched);
             if ((g = take_overtaken(m))) return g;
         }
         if ((g = pick(m->p))) return g;
@@ -311,6 +312,7 @@ static void arrive(struct m *m)
 {
     finish_left(m);
     *m->errno_here = m->g->saved_errno;
+    if (m->exceptions) *m->exceptions = m->g->exceptions;
     sched_leave(m);
 }
 
@@ -325,6 +327,7 @@ static void leave(struct m *m, struct g *g, enum leave how)
         to = &next->context;
     }
     g->saved_errno = *m->errno_here;
+    if (m->exceptions) g->exceptions = *m->exceptions;
     m->g = next;
     m->left = g;
     m->left_how = how;
@@ -355,8 +358,10 @@ static void enter_g(void *word)
 
 static void leave_g(void)
 {
-    struct m *m = sched_enter();
+    struct m *m = m_self();
 
+    if (!m) os_thread_end(); // in a child of fork: there is nobody to go on with
+    sched_enter_as(m);
     leave(m, m->g, LEAVE_END);
     panic("a coroutine that ended was resumed");
 }
@@ -371,6 +376,7 @@ static void run(struct m *m, struct g *g)
     m->g = g;
     choice_point();
     context_switch(&m->context, &g->context, m, false);
+    if (m->exceptions) *m->exceptions = (struct os_exceptions){0};
     finish_left(m);
 }
 
@@ -381,6 +387,7 @@ static int start_here(struct m *m)
     int err;
 
     m->errno_here = os_errno();
+    m->exceptions = os_exceptions();
     context_adopt(&m->context);
     err = poller_open(s->poller_kind, 0, &m->poller);
     // [M-STARTED] release, pairs with [M-START-SEEN].

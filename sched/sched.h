@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/clock.h"
 #include "base/parker.h"
 #include "base/stack.h"
 #include "netpoll/netpoll.h"
@@ -54,8 +55,11 @@ struct sched {
     // Atomic.
     atomic_u64 made_outside; // coroutines started by threads without a P of ours
     atomic_u32 stopping; // no more spawns; who goes idle looks whether the last one ended
-    atomic_u32 outsiders;  // threads without a P of ours that are in a spawn or a ready
-    atomic_u32 exiting;    // no coroutine is left: every M ends
+    atomic_u32 outsiders; // threads without a P of ours that are in a spawn or a ready
+    atomic_u32 exiting;   // no coroutine is left: every M ends
+    // The time, roughly: as old as the last of a worker's sleep, SCHED_FAIR_TICKS of its runs,
+    // and sysmon's look. For stamps (decision 12).
+    atomic_i64 coarse;
     struct parker stopper; // readied when no coroutine is left after 'stopping'
 };
 
@@ -141,6 +145,12 @@ static inline void sched_go_out(struct sched *s)
 {
     // [OUTSIDE-OUT] release, pairs with [OUTSIDE-NONE]: the last access.
     add_release(&s->outsiders, (uint32_t)-1);
+}
+
+// Writes the coarse clock; a clock read.
+static inline void sched_note_time(struct sched *s)
+{
+    store_relaxed(&s->coarse, clock_now()); // relaxed: says no more than itself
 }
 
 // The main function of an M's thread.

@@ -91,6 +91,7 @@ int sched_start(struct sched *s, const struct sched_config *config)
         return err;
     }
     make_workers(s);
+    sched_note_time(s);
     err = start_first(s);
     if (err < 0) {
         free_tables(s);

@@ -60,6 +60,7 @@ static void sysmon_main(void *arg)
 
     while (!load_relaxed(&s->sysmon.stop)) { // relaxed: sysmon_stop joins
         os_sleep_until(clock_after(SYSMON_LOOK_NS));
+        sched_note_time(s);
         look(s);
         calm = all_idle(s) ? calm + 1 : 0;
         if (calm < SYSMON_CALM) continue;

@@ -134,7 +134,7 @@ static int wait_locked(coir_chan *c, const struct caller *me, struct list *queue
     struct waiter w = {.task = me->task ? me->task : task_self(&here), .value = value};
     int outcome;
 
-    w.ticket = wait_open(w.task);
+    w.ticket = wait_open(w.task, queue == &c->senders ? "chan send" : "chan recv", c);
     list_push_back(queue, &w.node);
     bias_release(&c->lock, me->alone);
     outcome = park(w.task, deadline);

@@ -94,7 +94,7 @@ static int wait_turn(struct mutex *m, uint64_t id, uint32_t tag, int64_t deadlin
         lock_release(&m->lock);
         return WOKEN;
     }
-    w.ticket = wait_open(w.task);
+    w.ticket = wait_open(w.task, "mutex", m);
     if (tag == INSISTS)
         list_push_front(queue_locked(m), &w.node);
     else

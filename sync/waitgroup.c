@@ -133,7 +133,7 @@ static int wait_turn(struct waitgroup *g, int64_t deadline)
         lock_release(&g->lock);
         return LOOK_AGAIN;
     }
-    w.ticket = wait_open(w.task);
+    w.ticket = wait_open(w.task, "waitgroup", g);
     list_push_back(queue_locked(g), &w.node);
     lock_release(&g->lock);
     int outcome = park(w.task, deadline);

@@ -8,6 +8,8 @@
                                     what tools/libc_allowed.txt names, and no name of libc's is
                                     taken from it
     symbols.py tls LIBCOIR.SO       no thread-local of the initial-exec model: dlopen must work
+    symbols.py quiet LIBCOIR.SO     no constructor and no destructor but those that the compiler's own
+                                    start files put into every shared object
     symbols.py watchdogs BUILD      every program that is a test, or an argument of one, brings
                                     the hang watchdog of tests/lib
 """
@@ -106,6 +108,20 @@ def tls(lib):
     return 0
 
 
+def quiet(lib):
+    bad = 0
+    sections = run("readelf", "-SW", lib)
+    for name in (".init_array", ".fini_array", ".preinit_array", ".ctors", ".dtors"):
+        m = re.search(re.escape(name) + r"\s+\S+\s+[0-9a-f]+ [0-9a-f]+ ([0-9a-f]+)", sections)
+        bytes_there = int(m.group(1), 16) if m else 0
+        allowed = 8 if name in (".init_array", ".fini_array") else 0  # frame_dummy and its partner
+        if bytes_there > allowed:
+            print(f"{lib}: {name} has {bytes_there} bytes, not {allowed}: something acts at load or unload")
+            bad += 1
+    print(f"{lib}: nothing acts at load or unload")
+    return bad
+
+
 def watchdogs(build):
     build = os.path.realpath(build)
     programs = set()
@@ -114,7 +130,8 @@ def watchdogs(build):
             for word in test["cmd"]:
                 path = os.path.realpath(os.path.join(build, word))
                 if path.startswith(os.path.join(build, "tests") + os.sep) and \
-                        os.path.isfile(path) and os.access(path, os.X_OK):
+                        os.path.isfile(path) and os.access(path, os.X_OK) and \
+                        not path.endswith(".so"):  # a module's host has it
                     programs.add(path)
     without = [p for p in sorted(programs) if " test_watchdog" not in run("nm", p)]
     for p in without:
@@ -127,7 +144,7 @@ def main(argv):
     what, args = argv[0], argv[1:]
     bad = {"exports": lambda: exports(args), "complete": lambda: exports(args, True),
            "seam": lambda: seam(args[0]),
-           "tls": lambda: tls(args[0]), "watchdogs": lambda: watchdogs(args[0])}[what]()
+           "tls": lambda: tls(args[0]), "quiet": lambda: quiet(args[0]), "watchdogs": lambda: watchdogs(args[0])}[what]()
     return 1 if bad else 0
 
 

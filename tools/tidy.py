@@ -70,7 +70,7 @@ def sources():
     names = out.stdout.split("\n") if out.returncode == 0 else [
         os.path.relpath(os.path.join(d, f), ROOT)
         for d, _, files in os.walk(ROOT) if "/build" not in d and "/." not in d for f in files]
-    names = [n for n in sorted(names) if n.endswith((".c", ".h", ".S", ".cpp", ".inc"))]
+    names = [n for n in sorted(names) if n.endswith((".c", ".h", ".S", ".cpp", ".hpp", ".inc"))]
     return {n: open(os.path.join(ROOT, n), encoding="utf-8").read().split("\n")
             for n in names if os.path.isfile(os.path.join(ROOT, n))}
 

@@ -124,10 +124,11 @@ COIR_API COIR_MUST_USE int coir_start(const coir_config *config, coir_runtime **
 // that is not the runtime's.
 // 0: gone | > 0: so many coroutines still live, nothing was freed, call again
 // | -EINVAL (NULL) | -EDEADLK (from inside this runtime) | -EALREADY (another stop runs)
+// | -EPERM (after fork, in the child)
 COIR_API int coir_stop(coir_runtime *rt, int64_t deadline);
 
 // Says what the runtime has become. rt may be NULL inside a coroutine. Never waits, any thread.
-// 0 | -EINVAL (NULL, .size is 0)
+// 0 | -EINVAL (NULL, .size is 0) | -EPERM (after fork, in the child)
 COIR_API int coir_query(coir_runtime *rt, coir_info *ret_info);
 
 // The runtime of the calling coroutine; NULL outside one.

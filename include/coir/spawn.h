@@ -51,7 +51,7 @@ typedef struct coir_site {
 // Starts fn(arg) as a coroutine of rt. The plain-function form: any language, any thread.
 // rt NULL: opts->rt, else the caller's own runtime. opts may be NULL. Never waits.
 // 0 | -ENOMEM | -EAGAIN (coroutines_max) | -ECANCELED (rt stops) | -EINVAL (NULL fn, bad options,
-// NULL rt outside a coroutine)
+// NULL rt outside a coroutine) | -EPERM (after fork, in the child)
 COIR_API int coir_spawn(coir_runtime *rt, const coir_options *opts, void (*fn)(void *),
                         void *arg);
 
@@ -68,6 +68,8 @@ COIR_API void coir_spawn_capture_x87_(void);
 
 #if !defined(__cplusplus) && defined(__GNUC__)
 
+// Makes a pointer to a coir_options from its fields: coir_opts(.name = "x", .stack_bytes = 65536).
+// It lives as long as the block it stands in. Never fails.
 #define coir_opts(...) (&(const coir_options){__VA_ARGS__})
 
 // Each is an int expression. Never waits; an ordinary thread uses coir_go_on.

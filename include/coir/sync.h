@@ -40,7 +40,7 @@ COIR_API int coir_mutex_unlock(coir_mutex *m);
 // 0 | -EINVAL (NULL, or the count would leave 0 .. INT32_MAX; it is unchanged)
 COIR_API int coir_waitgroup_add(coir_waitgroup *w, int n);
 
-// Takes one away: add of -1.
+// Takes one away: add of -1. Never waits. 0 | -EINVAL (NULL, or the count is zero)
 COIR_API int coir_waitgroup_done(coir_waitgroup *w);
 
 // Waits until the count is zero. Add before starting those who say done.

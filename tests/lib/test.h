@@ -17,9 +17,10 @@ extern "C" {
 #endif
 
 // Prints "file:line: what" and aborts. Any stack, any thread.
-_Noreturn void test_fail_at(const char *file, int line, const char *what);
-_Noreturn void test_fail_eq_at(const char *file, int line, const char *what, intmax_t is,
-                               intmax_t wanted);
+__attribute__((noreturn)) void test_fail_at(const char *file, int line, const char *what);
+__attribute__((noreturn)) void test_fail_eq_at(const char *file, int line,
+                                               const char *what, intmax_t is,
+                                               intmax_t wanted);
 
 #define expect(claim) ((claim) ? (void)0 : test_fail_at(__FILE__, __LINE__, #claim))
 
@@ -33,7 +34,7 @@ _Noreturn void test_fail_eq_at(const char *file, int line, const char *what, int
     } while (0)
 
 // Says why and exits with 77: the place this runs in lacks something.
-_Noreturn void test_skip(const char *why);
+__attribute__((noreturn)) void test_skip(const char *why);
 
 // COIR_SEED, or a fresh number; printed once.
 uint64_t test_seed(void);

@@ -32,7 +32,7 @@ static int wait_here(struct spot *s, int64_t deadline)
         lock_release(&s->lock);
         return 0;
     }
-    w.ticket = wait_open(t);
+    w.ticket = wait_open(t, "spot", s);
     s->waiter = &w;
     lock_release(&s->lock);
     int outcome = park(t, deadline);

@@ -3,6 +3,7 @@
 #pragma once
 
 void scene_park_ready(void);
+void scene_looks_inside(void);
 void scene_timed_then_untimed(void);
 void scene_spawn_tree(void);
 void scene_sleepers(void);

@@ -149,6 +149,39 @@ int *os_errno(void)
     return &sim_self()->err;
 }
 
+uint32_t os_forks(void)
+{
+    return 0;
+}
+
+int os_on_fork(os_fork_hook *hook)
+{
+    (void)hook;
+    return 0;
+}
+
+void os_thread_end(void)
+{
+    sim_fail("a coroutine ended in a child of fork");
+}
+
+struct os_exceptions *os_exceptions(void)
+{
+    return NULL;
+}
+
+bool os_frame_index(uintptr_t pc, struct os_frame_index *ret_index)
+{
+    (void)pc, (void)ret_index;
+    return false;
+}
+
+bool os_symbol(const void *at, struct os_symbol *ret_symbol)
+{
+    (void)at, (void)ret_symbol;
+    return false;
+}
+
 unsigned os_cpu_count(void)
 {
     return 2;

@@ -27,5 +27,10 @@ for header in coir.h coir/*.h; do
         done
     done
 done
+for std in c++17 c++20; do
+    for compiler in g++ clang++; do
+        command -v $compiler >/dev/null && try $compiler c++ $std coir.hpp
+    done
+done
 echo "$runs compilations, $bad failed"
 [ $bad -eq 0 ] && [ $runs -gt 0 ]

@@ -107,7 +107,7 @@ static void wait_for_calm(void)
         if (is.run_ns == was.run_ns && is.switches == was.switches) return;
         was = is;
     }
-    expect(!"calm within twenty seconds");
+    test_fail_at(__FILE__, __LINE__, "calm within twenty seconds");
 }
 
 int main(void)
