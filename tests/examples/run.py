@@ -187,11 +187,11 @@ def kv(program):
         if shutil.which("redis-benchmark"):
             for depth in ("1", "16"):
                 said = ran("redis-benchmark", "-p", str(server.port), "-c", "50", "-P", depth,
-                           "-n", "20000", "-r", "1000", "-t", "ping,set,get,incr", "-q")
+                           "-n", "5000", "-r", "1000", "-t", "set,get,incr", "-q")
                 for line in re.split(r"[\r\n]+", said):
                     if "per second" in line:
                         print(f"pipeline {depth}: {line.strip()}")
-                assert said.count("requests per second") >= 5, said
+                assert said.count("requests per second") >= 3, said
 
 
 def main(argv):

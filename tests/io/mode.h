@@ -3,7 +3,8 @@
 //
 // tests/io/meson.build runs every program on each of them, by the environment: COIR_DRIVER, for
 // the second and third COIR_FAULT (base/platform_fault.h), and in COIR_IO_MODE the mode that must
-// have come of it. Without an environment a program runs on what there is.
+// have come of it. COIR_IO_WHY is the reason that the log must give, in one line, for not being on
+// a ring. Without an environment a program runs on what there is.
 #pragma once
 
 #include <coir.h>
@@ -13,6 +14,16 @@
 #include <string.h>
 
 #include "tests/lib/test.h"
+
+static inline void mode_count_line(void *arg, int level, const char *line)
+{
+    const char *why = getenv("COIR_IO_WHY");
+
+    (void)level;
+    printf("log: %s\n", line);
+    expect(why && strstr(line, why));
+    ++*(int *)arg;
+}
 
 static inline int mode_look(void *arg)
 {
@@ -39,11 +50,16 @@ static inline bool mode_is_ring(void)
 // First in main: the mode is what it should be, or the program is skipped.
 static inline void mode_check(void)
 {
-    int got = coir_run(NULL, mode_look, NULL);
+    coir_config config = COIR_CONFIG_INIT;
+    int lines = 0;
 
+    config.log = getenv("COIR_IO_WHY") ? mode_count_line : NULL;
+    config.log_arg = &lines;
+    int got = coir_run(&config, mode_look, NULL);
     if (got < 0 && mode_is_ring()) test_skip(strerrordesc_np(-got));
     if (got > 0 && getenv("COIR_FAULT")) test_skip("built without checks: no COIR_FAULT");
     expect_eq(got, 0);
+    if (getenv("COIR_IO_WHY")) expect_eq(lines, 1);
 }
 
 static inline int count_fds(void)
