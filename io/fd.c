@@ -299,7 +299,8 @@ int32_t fd_run(struct fd_use *use, struct op *op, int64_t deadline)
     if (try_first(use, op, deadline)) {
         op->result = op_try(op, false);
         if (op->result != -EAGAIN || wants_eagain(op)) {
-            park_charge();
+            // Who only tries returns on its thread, which a yield might not.
+            if (deadline > CLOCK_PAST) park_charge();
             return op->result;
         }
         if (deadline <= CLOCK_PAST) return op->result = -ETIMEDOUT;

@@ -44,7 +44,7 @@ static void name_of(int listener, char *text, size_t n)
         snprintf(text, n, "unix:%s", ((struct sockaddr_un *)&a)->sun_path);
 }
 
-// ---- Echo ----------------------------------------------------------------------------------
+// ---- Echo -----------------------------------------------------------------------------
 
 static void serve(int fd)
 {
@@ -123,7 +123,7 @@ static int echo_over(void *address)
     return 0;
 }
 
-// ---- Deadlines -----------------------------------------------------------------------------
+// ---- Deadlines ------------------------------------------------------------------------
 
 static int deadlines(void *arg)
 {
@@ -152,7 +152,7 @@ static int deadlines(void *arg)
     return 0;
 }
 
-// ---- Close wakes, numbers are re-used -------------------------------------------------------
+// ---- Close wakes, numbers are re-used -------------------------------------------------
 
 static void reads_until_closed(int fd)
 {
@@ -210,7 +210,7 @@ static int close_wakes(void *arg)
     return 0;
 }
 
-// ---- Turns: two readers in order ------------------------------------------------------------
+// ---- Turns: two readers in order ------------------------------------------------------
 
 static char order[3];
 static int n_order;
@@ -247,7 +247,7 @@ static int readers_take_turns(void *arg)
     return 0;
 }
 
-// ---- Pipes, foreign O_NONBLOCK, vectors ------------------------------------------------------
+// ---- Pipes, foreign O_NONBLOCK, vectors -----------------------------------------------
 
 static void writes_much(int fd)
 {
@@ -303,7 +303,7 @@ static int pipes(void *arg)
     return 0;
 }
 
-// ---- Accept without descriptors --------------------------------------------------------------
+// ---- Accept without descriptors -------------------------------------------------------
 
 static void dials(const char *address)
 {
@@ -343,7 +343,7 @@ static int accept_backs_off(void *arg)
     return 0;
 }
 
-// ---- Addresses -------------------------------------------------------------------------------
+// ---- Addresses ------------------------------------------------------------------------
 
 static int addresses(void *arg)
 {
@@ -369,7 +369,7 @@ static int addresses(void *arg)
     return 0;
 }
 
-// ---- Cancel: a stop ends what waits -----------------------------------------------------------
+// ---- Cancel: a stop ends what waits ---------------------------------------------------
 
 static void waits_for_ever(int fd)
 {
