@@ -67,12 +67,14 @@ static int find(int number, struct fd **ret_fd)
 
 // ---- Begin and end -------------------------------------------------------------------------
 
-static int know_locked(struct fd *f, int number)
+static int know_locked(struct fd *f, int number, enum fd_side side)
 {
     if (f->closing) return -EBADF;
-    if (f->known) return 0;
+    if (f->known && side != FD_POLLS) return 0;
     int kind = os_fd_kind(number);
     if (kind < 0) return kind;
+    // Libraries that only wait here close their descriptors themselves: nothing is kept.
+    if (side == FD_POLLS) return 0;
     f->known = true;
     f->is_socket = kind == S_IFSOCK;
     f->more = false;
@@ -146,7 +148,7 @@ int fd_begin(int number, enum fd_side side, int64_t deadline, struct fd_use *use
     if (err < 0) return err;
     *use = (struct fd_use){.fd = f, .side = side, .break_fd = -1};
     lock_acquire(&f->lock);
-    err = know_locked(f, number);
+    err = know_locked(f, number, side);
     if (err == 0) {
         list_push_back(&f->uses, &use->node);
         err = take_turn_locked(use, deadline);

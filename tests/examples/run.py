@@ -4,13 +4,17 @@
 
 Servers get a free port; curl and wrk are used where they are installed. COIR_DRIVER chooses the
 driver. Every wait has an end."""
+import glob
 import os
+import pwd
 import random
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 
 LIMIT = 60
@@ -194,6 +198,71 @@ def kv(program):
                 assert said.count("requests per second") >= 3, said
 
 
+def curl(program, http_program):
+    with Server(http_program) as server:
+        for n in ("1", "100"):
+            assert ran(program, f"http://{server.address}/", n) == f"{n} of {n} answered\n"
+
+
+def postgres_folder():
+    """Where initdb and postgres are, or None."""
+    for folder in sorted(glob.glob("/usr/lib/postgresql/*/bin"), reverse=True):
+        if os.path.exists(os.path.join(folder, "initdb")):
+            return folder
+    return None
+
+
+class Postgres:
+    """A server of our own: an empty data folder, a free port, an unprivileged user."""
+
+    def __enter__(self):
+        self.bin = postgres_folder()
+        self.dir = tempfile.mkdtemp(prefix="coir-pq-")
+        # postgres refuses to run as root.
+        self.as_user = {}
+        if os.geteuid() == 0:
+            nobody = pwd.getpwnam("nobody")
+            os.chown(self.dir, nobody.pw_uid, nobody.pw_gid)
+            self.as_user = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": self.dir}
+        data = os.path.join(self.dir, "data")
+        subprocess.run([f"{self.bin}/initdb", "-D", data, "-U", "coir", "-A", "trust", "--no-sync"],
+                       check=True, timeout=LIMIT, **quiet, **self.as_user)
+        self.port = random.randrange(20000, 32000)
+        self.process = subprocess.Popen(
+            [f"{self.bin}/postgres", "-D", data, "-p", str(self.port), "-k", self.dir, "-F",
+             "-c", "listen_addresses=127.0.0.1", "-c", "max_connections=60"], **quiet, **self.as_user)
+        self.conninfo = f"host=127.0.0.1 port={self.port} user=coir dbname=postgres"
+        for _ in range(500):
+            if subprocess.run([f"{self.bin}/pg_isready", "-h", "127.0.0.1", "-p", str(self.port)],
+                              stdout=subprocess.DEVNULL, timeout=LIMIT).returncode == 0:
+                return self
+            assert self.process.poll() is None, "postgres ended"
+            time.sleep(0.05)
+        sys.exit("postgres does not answer")
+
+    def __exit__(self, *_):
+        self.process.send_signal(signal.SIGINT)
+        try:
+            self.process.wait(LIMIT)
+        finally:
+            shutil.rmtree(self.dir, ignore_errors=True)
+
+
+def pq(program):
+    if not postgres_folder():
+        print("skipped: no PostgreSQL server here")
+        sys.exit(77)
+    with Postgres() as server:
+        for n in (1, 40):
+            said = ran(program, server.conninfo, str(n))
+            print(said.strip())
+            assert said.startswith(f"{n} of {n} answered"), said
+        bad = subprocess.run([program, "host=127.0.0.1 port=1 dbname=x"], capture_output=True,
+                             text=True, timeout=LIMIT)
+        assert bad.returncode == 1 and "refused" in bad.stderr, bad
+
+
 def main(argv):
     what, programs = argv[0], argv[1:]
     if os.environ.get("COIR_DRIVER") == "uring":
@@ -203,7 +272,7 @@ def main(argv):
             print("skipped: no ring can be had here")
             return 77
     {"hello": hello, "sieve": sieve, "pipeline": pipeline, "echo": echo, "proxy": proxy,
-     "http": http, "kv": kv}[what](*programs)
+     "http": http, "kv": kv, "curl": curl, "pq": pq}[what](*programs)
     return 0
 
 

@@ -99,11 +99,11 @@ static void as_docker(scmp_filter_ctx filter)
                           SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_NEWUSER, CLONE_NEWUSER)),
          "clone");
     must(seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(personality), 1,
-                          SCMP_A0(SCMP_CMP_EQ, 0x0040000)),
+                          SCMP_A0(SCMP_CMP_EQ, 0x0040000, 0)),
          "personality");
 }
 
-static void limit(int which, const char *value, rlim_t unit)
+static void limit(__rlimit_resource_t which, const char *value, rlim_t unit)
 {
     rlim_t n = (rlim_t)strtoul(value, NULL, 0) * unit;
     struct rlimit both = {n, n};
@@ -128,7 +128,7 @@ static void apply(scmp_filter_ctx filter, const char *rule)
         as_docker(filter);
     } else if (strcmp(rule, "no-ring-mmap") == 0) {
         must(seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOMEM), SCMP_SYS(mmap), 1,
-                              SCMP_A5(SCMP_CMP_EQ, RING_SQES)),
+                              SCMP_A5(SCMP_CMP_EQ, RING_SQES, 0)),
              rule);
     } else if ((value = value_of(rule, "refuse="))) {
         char name[64] = "";

@@ -214,6 +214,28 @@ static int standard_input_works(void *arg)
     return 0;
 }
 
+// libpq and libcurl wait in coir_poll and close their sockets themselves.
+static int a_number_that_was_only_polled_may_be_closed_by_others(void *arg)
+{
+    int fds[2], pipes[2];
+    char c;
+
+    (void)arg;
+    expect_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+    expect_eq(coir_poll(fds[0], POLLIN, coir_after(COIR_MS)), -ETIMEDOUT);
+    expect_eq(coir_poll(fds[0], POLLOUT, COIR_NOW), POLLOUT);
+    close(fds[0]);
+    close(fds[1]);
+    expect_eq(coir_poll(fds[0], POLLIN, COIR_NOW), -EBADF);
+    expect_eq(coir_poll(fds[0], POLLIN, coir_after(COIR_MS)), -EBADF);
+    expect_eq(pipe2(pipes, O_CLOEXEC), 0);
+    expect_eq(pipes[0], fds[0]); // the number again, and no socket any more
+    expect_eq(coir_write(pipes[1], "x", 1, COIR_FOREVER), 1);
+    expect_eq(coir_read(pipes[0], &c, 1, coir_after(COIR_SEC)), 1);
+    close_both(pipes);
+    return 0;
+}
+
 // ---- Inheritance ----------------------------------------------------------------------
 
 static bool was_open[1024];
@@ -243,8 +265,12 @@ static int all_are_close_on_exec(void *arg)
 int main(void)
 {
     static int (*const scenes[])(
-        void *) = {half_close, reset_before_and_while_reading, pipes_keep_their_mode,
-                   terminals_keep_their_mode, standard_input_works};
+        void *) = {half_close,
+                   reset_before_and_while_reading,
+                   pipes_keep_their_mode,
+                   terminals_keep_their_mode,
+                   standard_input_works,
+                   a_number_that_was_only_polled_may_be_closed_by_others};
     static int (*const on_coroutines[])(void *) = {reset_under_a_reader,
                                                    all_are_close_on_exec};
 
