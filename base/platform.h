@@ -192,6 +192,7 @@ struct os_ring_info {
 };
 
 // Sets one ring up with exactly these IORING_SETUP_* flags, MADV_DONTFORK, close-on-exec.
+// Where the kernel does not tell what it knows, its error is the answer.
 // 0 | -ENOSYS | -EPERM | -EINVAL (unknown flag) | -ENOMEM | -EMFILE | -ENFILE
 int os_ring_open(unsigned entries, unsigned cq_entries, unsigned flags,
                  struct os_ring **ret_ring, struct os_ring_info *ret_info);

@@ -4,6 +4,7 @@
 #include <liburing.h>
 
 #include "base/platform.h"
+#include "base/platform_fault.h"
 
 #if __has_include(<valgrind/valgrind.h>)
 #include <valgrind/valgrind.h>
@@ -11,10 +12,25 @@
 #define RUNNING_ON_VALGRIND 0
 #endif
 
+#define PROBE_OPS 256
+
 struct os_ring {
     struct io_uring ring;
     struct io_uring_probe *probe;
+    struct fault fault;
 };
+
+// What the kernel knows. 0 | -errno: it does not tell (a filter that refuses io_uring_register)
+static int probe(struct os_ring *r)
+{
+    size_t bytes = sizeof(*r->probe) + PROBE_OPS * sizeof(struct io_uring_probe_op);
+
+    r->probe = os_alloc(bytes, alignof(struct io_uring_probe));
+    if (!r->probe) return -ENOMEM;
+    if (r->fault.probe) return -(int)r->fault.probe;
+    int err = io_uring_register_probe(&r->ring, r->probe, PROBE_OPS);
+    return err < 0 ? err : 0;
+}
 
 int os_ring_open(unsigned entries, unsigned cq_entries, unsigned flags,
                  struct os_ring **ret_ring, struct os_ring_info *ret_info)
@@ -25,35 +41,46 @@ int os_ring_open(unsigned entries, unsigned cq_entries, unsigned flags,
 
     struct os_ring *r = os_alloc(sizeof(*r), alignof(struct os_ring));
     if (!r) return -ENOMEM;
+    r->fault = fault_read();
+    if (r->fault.sq) entries = r->fault.sq;
+    if (r->fault.cq) cq_entries = r->fault.cq;
     if (cq_entries) {
         params.flags |= IORING_SETUP_CQSIZE;
         params.cq_entries = cq_entries;
     }
-    int err = io_uring_queue_init_params(entries, &r->ring, &params);
-    if (err < 0) {
-        os_free(r);
-        return err;
-    }
+    int err = fault_setup(&r->fault, flags);
+    if (err == 0) err = io_uring_queue_init_params(entries, &r->ring, &params);
+    if (err < 0) goto free_ring;
     io_uring_ring_dontfork(&r->ring); // a child's writes must not reach our rings
-    r->probe = io_uring_get_probe_ring(&r->ring);
+    if ((err = probe(r)) < 0) goto exit_ring;
+    fault_count(1);
     *ret_info = (struct os_ring_info){.features = params.features,
                                       .sq_entries = params.sq_entries,
                                       .cq_entries = params.cq_entries};
     *ret_ring = r;
     return 0;
+
+exit_ring:
+    os_free(r->probe);
+    io_uring_queue_exit(&r->ring);
+free_ring:
+    os_free(r);
+    return err;
 }
 
 void os_ring_close(struct os_ring *r)
 {
     if (!r) return;
-    if (r->probe) io_uring_free_probe(r->probe);
+    fault_count(-1);
+    os_free(r->probe);
     io_uring_queue_exit(&r->ring);
     os_free(r);
 }
 
 bool os_ring_knows(struct os_ring *r, unsigned op)
 {
-    return r->probe && io_uring_opcode_supported(r->probe, (int)op);
+    if (r->fault.op && r->fault.op == op) return false;
+    return io_uring_opcode_supported(r->probe, (int)op);
 }
 
 struct io_uring_sqe *os_ring_sqe(struct os_ring *r)
@@ -72,7 +99,9 @@ unsigned os_ring_unsubmitted(struct os_ring *r)
 int os_ring_enter(struct os_ring *r, bool wait, int64_t deadline)
 {
     struct io_uring_cqe *cqe;
+    int err = fault_enter(&r->fault);
 
+    if (err < 0) return err;
     if (!wait) return io_uring_submit_and_get_events(&r->ring);
     if (deadline == INT64_MAX) return io_uring_submit_and_wait(&r->ring, 1);
 

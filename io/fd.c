@@ -79,12 +79,14 @@ void fd_forget_all(void)
 
 // ---- Begin and end -------------------------------------------------------------------------
 
-static int know_locked(struct fd *f, int number)
+static int know_locked(struct fd *f, int number, enum fd_side side)
 {
     if (f->closing) return -EBADF;
-    if (f->known) return 0;
+    if (f->known && side != FD_POLLS) return 0;
     int kind = os_fd_kind(number);
     if (kind < 0) return kind;
+    // Libraries that only wait here close their descriptors themselves: nothing is kept.
+    if (side == FD_POLLS) return 0;
     f->known = true;
     f->is_socket = kind == S_IFSOCK;
     f->more = f->at_once = false;
@@ -160,7 +162,7 @@ int fd_begin(int number, enum fd_side side, int64_t deadline, struct fd_use *use
     if (err < 0) return err;
     *use = (struct fd_use){.fd = f, .side = side, .break_fd = -1};
     lock_acquire(&f->lock);
-    err = know_locked(f, number);
+    err = know_locked(f, number, side);
     if (err == 0) {
         list_push_back(&f->uses, &use->node);
         err = take_turn_locked(use, deadline);
@@ -315,7 +317,8 @@ int32_t fd_run(struct fd_use *use, struct op *op, int64_t deadline)
     if (try_first(use, op, deadline)) {
         op->result = op_try(op, false);
         if (op->result != -EAGAIN || wants_eagain(op)) {
-            park_charge();
+            // Who only tries returns on its thread, which a yield might not.
+            if (deadline > CLOCK_PAST) park_charge();
             return op->result;
         }
         if (deadline <= CLOCK_PAST) return op->result = -ETIMEDOUT;

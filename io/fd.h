@@ -9,7 +9,8 @@
 //             when the last use is gone the object is as new, then close(2)
 //
 // D1  One object a number, in one table a process, type-stable. It is known from a descriptor's
-//     first call here until coir_close.
+//     first call here until coir_close; a poll leaves it unknown, so that libraries that only wait
+//     here may close what is theirs.
 // D2  At most one reader and one writer at a time, others wait in order of arrival; polls need no
 //     turn.
 // D3  The number is closed only when no use is left, under the object's lock, and the object is

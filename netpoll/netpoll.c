@@ -232,7 +232,9 @@ struct queue poller_poll(struct poller *np, int64_t deadline)
 
     take_cancels(np);
     // [POLLER-NOTIFIED] acquire, pairs with [POLLER-BREAK]: a break that came first is kept (N4).
-    if (!queue_empty(&np->done) || load_acquire(&np->state) == POLLER_NOTIFIED)
+    // A cancel that found no room must not wait behind the sleep.
+    if (!queue_empty(&np->done) || np->n_unasked ||
+        load_acquire(&np->state) == POLLER_NOTIFIED)
         deadline = CLOCK_PAST;
     np->backend->wait(np, deadline);
     take_cancels(np);

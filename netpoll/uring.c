@@ -311,7 +311,8 @@ static void uring_wait(struct poller *np, int64_t deadline)
 
     push_backlog(u);
     reap(np);
-    if (!queue_empty(&np->done)) deadline = CLOCK_PAST;
+    // Who found no room, because an enter was interrupted, must not wait behind our sleep.
+    if (!queue_empty(&np->done) || !list_empty(&u->backlog)) deadline = CLOCK_PAST;
     // Without an armed break nobody could end the sleep (U3): come back and try again. Behind the
     // reap, which may have taken the end of the one that was armed.
     if (deadline > CLOCK_PAST && !arm_break(np)) deadline = CLOCK_PAST;

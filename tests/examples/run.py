@@ -4,13 +4,17 @@
 
 Servers get a free port; curl and wrk are used where they are installed. COIR_DRIVER chooses the
 driver. Every wait has an end."""
+import glob
 import os
+import pwd
 import random
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 
 LIMIT = 60
@@ -138,6 +142,127 @@ def http(program):
             print(said)
 
 
+def kv(program):
+    def asks(s, request, reply):
+        s.sendall(request)
+        got = b""
+        while len(got) < len(reply):
+            part = s.recv(65536)
+            assert part, (request[:100], got[:100])
+            got += part
+        assert got == reply, (request[:100], got[:100], reply[:100])
+
+    with Server(program) as server:
+        s = server.connect()
+        asks(s, b"PING\r\n", b"+PONG\r\n")
+        asks(s, b"*1\r\n$4\r\nping\r\n" * 3, b"+PONG\r\n" * 3)
+        for i in range(1, 40):  # cut at every place
+            request = b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$5\r\nvalue\r\n"
+            s.sendall(request[:i])
+            time.sleep(0.001)
+            asks(s, request[i:], b"+OK\r\n")
+        asks(s, b"GET k\r\nGET none\r\nMGET k none k\r\n",
+             b"$5\r\nvalue\r\n$-1\r\n*3\r\n$5\r\nvalue\r\n$-1\r\n$5\r\nvalue\r\n")
+        asks(s, b"INCR n\r\nINCR n\r\nINCR k\r\nDEL k n none\r\nGET k\r\n",
+             b":1\r\n:2\r\n-ERR value is not an integer or out of range\r\n:2\r\n$-1\r\n")
+        asks(s, b"SET n -10\r\nINCR n\r\nSET n 9223372036854775807\r\nINCR n\r\n",
+             b"+OK\r\n:-9\r\n+OK\r\n-ERR value is not an integer or out of range\r\n")
+        asks(s, b"SET k v EX 0\r\nSET k v XX 1\r\nGET\r\nnonsense\r\n",
+             b"-ERR invalid expire time in 'set' command\r\n-ERR syntax error\r\n"
+             b"-ERR wrong number of arguments\r\n-ERR unknown command\r\n")
+        asks(s, b"SET k v EX 1\r\nGET k\r\n", b"+OK\r\n$1\r\nv\r\n")
+        big = random.randbytes(3 << 20)
+        asks(s, b"*3\r\n$3\r\nSET\r\n$3\r\nbig\r\n$%d\r\n%s\r\n" % (len(big), big), b"+OK\r\n")
+        asks(s, b"GET big\r\n" * 3, b"$%d\r\n%s\r\n" % (len(big), big) * 3)
+        time.sleep(1.1)
+        asks(s, b"GET k\r\n", b"$-1\r\n")
+        for bad in (b"*1\r\n$x\r\n", b"*99999\r\n", b"*1\r\n$99999999999\r\n"):
+            other = server.connect()
+            other.sendall(bad)
+            assert read_all(other) == b"-ERR Protocol error\r\n"
+        if shutil.which("redis-cli"):
+            def cli(*args):
+                return ran("redis-cli", "-p", str(server.port), *args).strip()
+            assert cli("set", "name", "coir", "ex", "60") == "OK"
+            assert cli("get", "name") == "coir"
+            assert cli("mget", "name", "none") == "coir"
+            assert cli("incr", "count") == "1" and cli("del", "name", "count") == "2"
+            assert cli("ping") == "PONG"
+        if shutil.which("redis-benchmark"):
+            for depth in ("1", "16"):
+                said = ran("redis-benchmark", "-p", str(server.port), "-c", "50", "-P", depth,
+                           "-n", "5000", "-r", "1000", "-t", "set,get,incr", "-q")
+                for line in re.split(r"[\r\n]+", said):
+                    if "per second" in line:
+                        print(f"pipeline {depth}: {line.strip()}")
+                assert said.count("requests per second") >= 3, said
+
+
+def curl(program, http_program):
+    with Server(http_program) as server:
+        for n in ("1", "100"):
+            assert ran(program, f"http://{server.address}/", n) == f"{n} of {n} answered\n"
+
+
+def postgres_folder():
+    """Where initdb and postgres are, or None."""
+    for folder in sorted(glob.glob("/usr/lib/postgresql/*/bin"), reverse=True):
+        if os.path.exists(os.path.join(folder, "initdb")):
+            return folder
+    return None
+
+
+class Postgres:
+    """A server of our own: an empty data folder, a free port, an unprivileged user."""
+
+    def __enter__(self):
+        self.bin = postgres_folder()
+        self.dir = tempfile.mkdtemp(prefix="coir-pq-")
+        # postgres refuses to run as root.
+        self.as_user = {}
+        if os.geteuid() == 0:
+            nobody = pwd.getpwnam("nobody")
+            os.chown(self.dir, nobody.pw_uid, nobody.pw_gid)
+            self.as_user = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": self.dir}
+        data = os.path.join(self.dir, "data")
+        subprocess.run([f"{self.bin}/initdb", "-D", data, "-U", "coir", "-A", "trust", "--no-sync"],
+                       check=True, timeout=LIMIT, **quiet, **self.as_user)
+        self.port = random.randrange(20000, 32000)
+        self.process = subprocess.Popen(
+            [f"{self.bin}/postgres", "-D", data, "-p", str(self.port), "-k", self.dir, "-F",
+             "-c", "listen_addresses=127.0.0.1", "-c", "max_connections=60"], **quiet, **self.as_user)
+        self.conninfo = f"host=127.0.0.1 port={self.port} user=coir dbname=postgres"
+        for _ in range(500):
+            if subprocess.run([f"{self.bin}/pg_isready", "-h", "127.0.0.1", "-p", str(self.port)],
+                              stdout=subprocess.DEVNULL, timeout=LIMIT).returncode == 0:
+                return self
+            assert self.process.poll() is None, "postgres ended"
+            time.sleep(0.05)
+        sys.exit("postgres does not answer")
+
+    def __exit__(self, *_):
+        self.process.send_signal(signal.SIGINT)
+        try:
+            self.process.wait(LIMIT)
+        finally:
+            shutil.rmtree(self.dir, ignore_errors=True)
+
+
+def pq(program):
+    if not postgres_folder():
+        print("skipped: no PostgreSQL server here")
+        sys.exit(77)
+    with Postgres() as server:
+        for n in (1, 40):
+            said = ran(program, server.conninfo, str(n))
+            print(said.strip())
+            assert said.startswith(f"{n} of {n} answered"), said
+        bad = subprocess.run([program, "host=127.0.0.1 port=1 dbname=x"], capture_output=True,
+                             text=True, timeout=LIMIT)
+        assert bad.returncode == 1 and "refused" in bad.stderr, bad
+
+
 def main(argv):
     what, programs = argv[0], argv[1:]
     if os.environ.get("COIR_DRIVER") == "uring":
@@ -147,7 +272,7 @@ def main(argv):
             print("skipped: no ring can be had here")
             return 77
     {"hello": hello, "sieve": sieve, "pipeline": pipeline, "echo": echo, "proxy": proxy,
-     "http": http}[what](*programs)
+     "http": http, "kv": kv, "curl": curl, "pq": pq}[what](*programs)
     return 0
 
 

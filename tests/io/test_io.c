@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT
-// Goal:   sockets and pipes behave the same on the ring and on epoll: data, deadlines, close.
-// Method: a plain program over the public interface; every scene runs on both drivers and on one
-//         and two workers, over TCP for IPv4 and IPv6, over Unix sockets, and from a thread.
+// Goal:   sockets and pipes behave the same in every mode: data, deadlines, close.
+// Method: a plain program over the public interface (mode.h says on what it runs); every scene on
+//         one and two workers, over TCP for IPv4 and IPv6, over Unix sockets, and from a thread.
 #include <coir.h>
 #include <coir/go.h>
 
 #include <arpa/inet.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -19,21 +18,11 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "tests/io/mode.h"
 #include "tests/lib/test.h"
 
 static coir_config config = COIR_CONFIG_INIT;
 static coir_waitgroup group;
-
-static int count_fds(void)
-{
-    DIR *dir = opendir("/proc/self/fd");
-    int n = 0;
-
-    expect(dir);
-    while (readdir(dir)) n++;
-    closedir(dir);
-    return n;
-}
 
 static void pair(int fds[2])
 {
@@ -55,7 +44,7 @@ static void name_of(int listener, char *text, size_t n)
         snprintf(text, n, "unix:%s", ((struct sockaddr_un *)&a)->sun_path);
 }
 
-// ---- Echo ----------------------------------------------------------------------------------
+// ---- Echo -----------------------------------------------------------------------------
 
 static void serve(int fd)
 {
@@ -114,7 +103,8 @@ static void *client_on_a_thread(void *address)
 
 static int echo_over(void *address)
 {
-    int listener = coir_listen(address, NULL);
+    coir_listen_options options = {.tcp_nodelay = true};
+    int listener = coir_listen(address, &options);
     char name[200];
     pthread_t thread;
 
@@ -133,7 +123,7 @@ static int echo_over(void *address)
     return 0;
 }
 
-// ---- Deadlines -----------------------------------------------------------------------------
+// ---- Deadlines ------------------------------------------------------------------------
 
 static int deadlines(void *arg)
 {
@@ -162,7 +152,7 @@ static int deadlines(void *arg)
     return 0;
 }
 
-// ---- Close wakes, numbers are re-used -------------------------------------------------------
+// ---- Close wakes, numbers are re-used -------------------------------------------------
 
 static void reads_until_closed(int fd)
 {
@@ -220,7 +210,7 @@ static int close_wakes(void *arg)
     return 0;
 }
 
-// ---- Turns: two readers in order ------------------------------------------------------------
+// ---- Turns: two readers in order ------------------------------------------------------
 
 static char order[3];
 static int n_order;
@@ -257,7 +247,7 @@ static int readers_take_turns(void *arg)
     return 0;
 }
 
-// ---- Pipes, foreign O_NONBLOCK, vectors ------------------------------------------------------
+// ---- Pipes, foreign O_NONBLOCK, vectors -----------------------------------------------
 
 static void writes_much(int fd)
 {
@@ -313,7 +303,7 @@ static int pipes(void *arg)
     return 0;
 }
 
-// ---- Accept without descriptors --------------------------------------------------------------
+// ---- Accept without descriptors -------------------------------------------------------
 
 static void dials(const char *address)
 {
@@ -353,7 +343,7 @@ static int accept_backs_off(void *arg)
     return 0;
 }
 
-// ---- Addresses -------------------------------------------------------------------------------
+// ---- Addresses ------------------------------------------------------------------------
 
 static int addresses(void *arg)
 {
@@ -379,7 +369,7 @@ static int addresses(void *arg)
     return 0;
 }
 
-// ---- Cancel: a stop ends what waits -----------------------------------------------------------
+// ---- Cancel: a stop ends what waits ---------------------------------------------------
 
 static void waits_for_ever(int fd)
 {
@@ -413,14 +403,11 @@ static void run_cancels_readers(void)
     for (int i = 0; i < 20; i++) close(others[i]);
 }
 
-static void all(unsigned workers, coir_driver driver)
+static void all(unsigned workers)
 {
     static char unix_address[64];
 
     config.workers = workers;
-    config.driver = driver;
-    printf("%u workers, driver %d\n", workers, driver);
-    fflush(stdout);
     snprintf(unix_address, sizeof(unix_address), "unix:/tmp/coir-io-%d", getpid());
     expect_eq(coir_run(&config, echo_over, "127.0.0.1:0"), 0);
     expect_eq(coir_run(&config, echo_over, "[::1]:0"), 0);
@@ -437,18 +424,11 @@ static void all(unsigned workers, coir_driver driver)
 
 int main(void)
 {
-    static const coir_driver drivers[] = {COIR_DRIVER_URING, COIR_DRIVER_EPOLL};
-    coir_runtime *rt;
+    mode_check();
     int before = count_fds();
 
-    config.driver = COIR_DRIVER_URING;
-    int err = coir_start(&config, &rt);
-    if (err < 0) printf("no ring here (%s): epoll only\n", strerror(-err));
-    if (err == 0) expect_eq(coir_stop(rt, COIR_FOREVER), 0);
-    for (int i = err < 0; i < 2; i++) {
-        all(1, drivers[i]);
-        all(2, drivers[i]);
-    }
+    all(1);
+    all(2);
     expect_eq(count_fds(), before);
     return 0;
 }
