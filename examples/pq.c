@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // pq CONNINFO [N] - libpq inside coroutines: N connections to PostgreSQL, each query waits in
-// coir_poll. Every query sleeps 100 ms in the server: one after the other would take N times as long.
+// coir_poll. Every query sleeps 100 ms in the server: one after the other would take N times as
+// long.
 // Try: ./example_pq "host=127.0.0.1 dbname=postgres" 20
 #include <coir/go.h>
 #include <libpq-fe.h>

@@ -58,9 +58,9 @@ arch_switch:
         popq    %rbp
         .cfi_adjust_cfa_offset -8
         .cfi_restore %rbp
-// A new context is entered by a jump: its return address is none that the processor has seen a call
-// for, so a ret would be predicted to the wrong place (20 cycles). Those that come back do so behind
-// the one call of this function, as the processor expects.
+// A new context is entered by a jump: its return address is none that the processor has seen a
+// call for, so a ret would be predicted to the wrong place (20 cycles). Those that come back do
+// so behind the one call of this function, as the processor expects.
         leaq    arch_entry_ints(%rip), %rcx
         cmpq    %rcx, (%rsp)
         je      arch_entry_ints
