@@ -253,7 +253,8 @@ void park_say(const char *line)
 
 // ---- Cancel ------------------------------------------------------------------------------------
 
-// The operation of g's wait 'ticket'. False: that wait is over.
+// The operation of g's wait 'ticket'. False: that wait is over, or only just opened, with no
+// operation yet; then g's successor looks at the flag itself [CANCEL-LOOK].
 static bool find_op(struct g *g, uint64_t ticket, struct poller **ret_np,
                     uint64_t *ret_key)
 {
@@ -261,7 +262,8 @@ static bool find_op(struct g *g, uint64_t ticket, struct poller **ret_np,
     // ticket below is too.
     *ret_np = load_acquire(&g->io_poller);
     *ret_key = load_acquire(&g->io_key);
-    return load_relaxed(&g->task.wait) == ticket; // relaxed: ordered by the acquires
+    // relaxed: ordered by the acquires
+    return *ret_np && load_relaxed(&g->task.wait) == ticket;
 }
 
 void sched_cancel_wait(struct g *g, uint64_t ticket)
