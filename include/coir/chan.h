@@ -54,6 +54,57 @@ COIR_API void coir_chan_unref(coir_chan *c);
 COIR_API size_t coir_chan_len(coir_chan *c);
 COIR_API size_t coir_chan_cap(coir_chan *c);
 
+// ---- Select ------------------------------------------------------------------------------
+
+typedef enum coir_direction { COIR_SEND = 1, COIR_RECV = 2 } coir_direction;
+
+// One of several things to wait for.
+typedef struct coir_case {
+    coir_chan *chan; // NULL: this case never happens
+    coir_direction dir;
+    void *value; // to send from, or to receive into; NULL discards
+    int result;  // of the case that happened: 0, or -EPIPE (the channel is closed)
+} coir_case;
+
+// Waits until one of the n cases can happen, and makes it happen; of several that can, one is
+// chosen at random. A closed channel can always happen. A channel may stand in several cases, in
+// both directions too: a select never meets itself. With n = 0, or no channel at all, it waits for
+// the deadline only. The array and its values must not be touched meanwhile. Up to 64 cases need
+// no memory.
+// The index of the case that happened, with its 'result' set | -ETIMEDOUT | -ECANCELED: nothing
+// was sent, received or written | -EINVAL (n < 0 or > 65,536, NULL cases, no such direction, a
+// send of NULL or to a timer's channel) | -ENOMEM (more than 64 cases)
+COIR_API COIR_MUST_USE int coir_select(coir_case *cases, int n, int64_t deadline);
+
+// ---- Timers ------------------------------------------------------------------------------
+
+// A time, and a period: passive, nothing runs when it is due unless somebody waits on its channel.
+typedef struct coir_timer coir_timer;
+
+// Makes a timer that is due at 'when' (a deadline: COIR_NOW is now, COIR_FOREVER never) and, if
+// 'period' is not 0, every 'period' ns from then on. Never waits.
+// 0 | -EINVAL (negative period, NULL ret_timer) | -ENOMEM
+COIR_API COIR_MUST_USE int coir_timer_make(int64_t when, int64_t period,
+                                           coir_timer **ret_timer);
+
+// Its channel, for coir_chan_recv, coir_chan_len and coir_select: capacity 1, values int64_t, the
+// time at which it was due. Who reads slowly gets the first time that was missed, then the next
+// that is still to come. Borrowed: it lasts as long as the timer, or as a reference taken with
+// coir_chan_ref. To send on it or close it is -EINVAL. NULL: NULL.
+COIR_API coir_chan *coir_timer_chan(coir_timer *t);
+
+// Sets the timer anew, as coir_timer_make does; whoever waits now waits for the new time. Nothing
+// that was due before is received afterwards. Any thread, never waits. 0 | -EINVAL
+COIR_API int coir_timer_reset(coir_timer *t, int64_t when, int64_t period);
+
+// Stops the timer: nothing is received until it is reset. Any thread, never waits.
+// 1 (it was armed: would have been received, now or later) | 0 (it was not) | -EINVAL (NULL)
+COIR_API int coir_timer_stop(coir_timer *t);
+
+// Ends the timer; its channel is closed for those who hold a reference. NULL is allowed. Never
+// waits.
+COIR_API void coir_timer_free(coir_timer *t);
+
 #ifdef __cplusplus
 }
 #endif
