@@ -109,4 +109,89 @@ COIR_API void coir_timer_free(coir_timer *t);
 }
 #endif
 
+#if !defined(__cplusplus) && defined(__GNUC__)
+
+// ---- Typed channels ----------------------------------------------------------------------
+//
+// A channel that knows the type of its values; what coir_chan_send(c, &v, ..) is to a channel of
+// bytes, coir_of_send(c, v, ..) is to a coir_chan_of(T):
+//
+//     coir_chan_of(long) c;                            // a handle: copied, passed, given to go
+//
+//     if (coir_of_make(&c, 16) < 0) ...                // sizeof(long) each, capacity 16
+//     coir_of_send(c, 42, COIR_FOREVER);               // any expression that a long may be set to
+//     while (coir_of_recv(c, &v, COIR_FOREVER) == 0)   // v has to be a long
+//     coir_case cases[] = {coir_of_recv_case(c, &v), coir_of_send_case(d, &w)};
+//
+// A pointer of another type, and an integer for a pointer, are compile errors. Each macro has the
+// results of the call that it is named for, and takes a NULL handle as that takes a NULL channel.
+// GNU C, like the spawn macros.
+//
+// How: the handle has a pointer type that says T and that nothing else has; it is never called.
+#define coir_chan_of(T) __typeof__(__typeof__(T)(*)(coir_chan *))
+
+// Where it fails the handle becomes NULL.
+#define coir_of_make(ret_c, capacity)                                                    \
+    __extension__({                                                                      \
+        __typeof__(ret_c) coir_to_ = (ret_c);                                            \
+        coir_chan *coir_made_ = NULL;                                                    \
+        int coir_err_ =                                                                  \
+            coir_chan_make(sizeof(COIR_VALUE_(*coir_to_)), capacity, &coir_made_);       \
+        *coir_to_ = (__typeof__(*coir_to_))(uintptr_t)coir_made_;                        \
+        coir_err_;                                                                       \
+    })
+
+#define coir_of_send(c, value, deadline)                                                 \
+    __extension__({                                                                      \
+        COIR_STRICT_BEGIN_                                                               \
+        __typeof__(COIR_VALUE_(c)) coir_value_ = (value);                                \
+        COIR_STRICT_END_                                                                 \
+        coir_chan_send(coir_of_chan(c), &coir_value_, deadline);                         \
+    })
+
+// ret_value is a T *, or NULL to discard.
+#define coir_of_recv(c, ret_value, deadline)                                             \
+    __extension__({                                                                      \
+        COIR_STRICT_BEGIN_                                                               \
+        __typeof__(COIR_VALUE_(c)) *coir_to_ = (ret_value);                              \
+        COIR_STRICT_END_                                                                 \
+        coir_chan_recv(coir_of_chan(c), coir_to_, deadline);                             \
+    })
+
+// Cases for coir_select: from a T that stays, into a T (NULL discards).
+#define coir_of_send_case(c, from)                                                       \
+    {                                                                                    \
+        .chan = coir_of_chan(c), .dir = COIR_SEND, .value = COIR_POINTER_(c, from)       \
+    }
+#define coir_of_recv_case(c, to)                                                         \
+    {                                                                                    \
+        .chan = coir_of_chan(c), .dir = COIR_RECV, .value = COIR_POINTER_(c, to)         \
+    }
+
+#define coir_of_close(c) coir_chan_close(coir_of_chan(c))
+#define coir_of_ref(c) ((__typeof__(c))(uintptr_t)coir_chan_ref(coir_of_chan(c)))
+#define coir_of_unref(c) coir_chan_unref(coir_of_chan(c))
+#define coir_of_len(c) coir_chan_len(coir_of_chan(c))
+#define coir_of_cap(c) coir_chan_cap(coir_of_chan(c))
+
+// The channel itself, and a typed handle of one: the only place where nothing is checked.
+// coir_chan_as(int64_t, coir_timer_chan(t))
+#define coir_of_chan(c) ((void)sizeof(COIR_VALUE_(c)), (coir_chan *)(uintptr_t)(c))
+#define coir_chan_as(T, chan) ((coir_chan_of(T))(uintptr_t)(coir_chan *){chan})
+
+#define COIR_VALUE_(c) (c)(0)
+#define COIR_POINTER_(c, p)                                                              \
+    __extension__({                                                                      \
+        COIR_STRICT_BEGIN_                                                               \
+        __typeof__(COIR_VALUE_(c)) *coir_to_ = (p);                                      \
+        COIR_STRICT_END_(void *) coir_to_;                                               \
+    })
+#define COIR_STRICT_BEGIN_                                                               \
+    _Pragma("GCC diagnostic push")                                                       \
+        _Pragma("GCC diagnostic error \"-Wincompatible-pointer-types\"")                 \
+            _Pragma("GCC diagnostic error \"-Wint-conversion\"")
+#define COIR_STRICT_END_ _Pragma("GCC diagnostic pop")
+
+#endif
+
 #endif
