@@ -130,7 +130,8 @@ COIR_API void coir_timer_free(coir_timer *t);
 // How: the handle has a pointer type that says T and that nothing else has; it is never called.
 #define coir_chan_of(T) __typeof__(__typeof__(T)(*)(coir_chan *))
 
-// Where it fails the handle becomes NULL.
+// Makes a channel for values of the handle's type, as coir_chan_make does. Where it fails the
+// handle becomes NULL. Never waits. 0 | -EINVAL (capacity too large) | -ENOMEM
 #define coir_of_make(ret_c, capacity)                                                    \
     __extension__({                                                                      \
         __typeof__(ret_c) coir_to_ = (ret_c);                                            \
@@ -141,6 +142,8 @@ COIR_API void coir_timer_free(coir_timer *t);
         coir_err_;                                                                       \
     })
 
+// Sends a value: any expression that a T may be set to. Waits while the channel is full.
+// 0 | -EPIPE (closed; the value was not taken) | -ETIMEDOUT | -ECANCELED | -EINVAL (NULL handle)
 #define coir_of_send(c, value, deadline)                                                 \
     __extension__({                                                                      \
         COIR_STRICT_BEGIN_                                                               \
@@ -149,7 +152,8 @@ COIR_API void coir_timer_free(coir_timer *t);
         coir_chan_send(coir_of_chan(c), &coir_value_, deadline);                         \
     })
 
-// ret_value is a T *, or NULL to discard.
+// Receives the oldest value into a T *; NULL discards it. Waits while the channel is empty.
+// 0 | -EPIPE (closed and empty) | -ETIMEDOUT | -ECANCELED | -EINVAL (NULL handle)
 #define coir_of_recv(c, ret_value, deadline)                                             \
     __extension__({                                                                      \
         COIR_STRICT_BEGIN_                                                               \
@@ -158,25 +162,38 @@ COIR_API void coir_timer_free(coir_timer *t);
         coir_chan_recv(coir_of_chan(c), coir_to_, deadline);                             \
     })
 
-// Cases for coir_select: from a T that stays, into a T (NULL discards).
+// Initialises a coir_case: to send from a T that stays where it is while the select waits.
 #define coir_of_send_case(c, from)                                                       \
     {                                                                                    \
         .chan = coir_of_chan(c), .dir = COIR_SEND, .value = COIR_POINTER_(c, from)       \
     }
+
+// Initialises a coir_case: to receive into a T; NULL discards.
 #define coir_of_recv_case(c, to)                                                         \
     {                                                                                    \
         .chan = coir_of_chan(c), .dir = COIR_RECV, .value = COIR_POINTER_(c, to)         \
     }
 
+// Says that no more values come, as coir_chan_close does. 0 | -EALREADY | -EINVAL (NULL handle)
 #define coir_of_close(c) coir_chan_close(coir_of_chan(c))
+
+// Takes one more reference and is the handle, to be given to another.
 #define coir_of_ref(c) ((__typeof__(c))(uintptr_t)coir_chan_ref(coir_of_chan(c)))
+
+// Gives a reference back, as coir_chan_unref does. NULL is allowed.
 #define coir_of_unref(c) coir_chan_unref(coir_of_chan(c))
+
+// The values in the channel now; NULL: 0.
 #define coir_of_len(c) coir_chan_len(coir_of_chan(c))
+
+// How many values the channel holds; NULL: 0.
 #define coir_of_cap(c) coir_chan_cap(coir_of_chan(c))
 
-// The channel itself, and a typed handle of one: the only place where nothing is checked.
-// coir_chan_as(int64_t, coir_timer_chan(t))
+// The channel itself, for what has no typed form. NULL: NULL.
 #define coir_of_chan(c) ((void)sizeof(COIR_VALUE_(c)), (coir_chan *)(uintptr_t)(c))
+
+// A typed handle of a channel, coir_chan_as(int64_t, coir_timer_chan(t)): the one place where
+// nothing is checked.
 #define coir_chan_as(T, chan) ((coir_chan_of(T))(uintptr_t)(coir_chan *){chan})
 
 #define COIR_VALUE_(c) (c)(0)
