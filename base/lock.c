@@ -36,29 +36,29 @@ void lock_acquire_slow(struct lock *l)
 }
 
 #if defined(COIR_DEBUG) || defined(COIR_MODEL)
-// A count of four bits a rank: a select holds several OBJECTs.
-static uint64_t rank_unit(uint32_t rank)
+// A count of four bits a rank, but 32 for OBJECT: a select holds many.
+static uint32_t rank_shift(uint32_t rank)
 {
-    return UINT64_C(1) << (rank * 4);
+    return rank == LOCK_RANK_OBJECT ? 32 : rank * 4;
 }
 
 void lock_note_acquire(const struct lock *l)
 {
     uint64_t *ranks = os_lock_ranks();
-    uint64_t above = *ranks >> (l->rank * 4);
+    uint32_t others = (uint32_t)*ranks;
 
-    if (l->rank == LOCK_RANK_OBJECT)
-        must(above >> 4 == 0); // a lower rank under a higher one
-    else
-        must(above == 0);
-    *ranks += rank_unit(l->rank);
+    // Else a lower rank is taken under a higher one, or one beside its like.
+    must(others >> (l->rank * 4) == 0);
+    *ranks += UINT64_C(1) << rank_shift(l->rank);
 }
 
 void lock_note_release(const struct lock *l)
 {
     uint64_t *ranks = os_lock_ranks();
 
-    must(*ranks >> (l->rank * 4) & 15); // released by who does not hold it
-    *ranks -= rank_unit(l->rank);
+    uint64_t mask = l->rank == LOCK_RANK_OBJECT ? UINT32_MAX : 15;
+
+    must(*ranks >> rank_shift(l->rank) & mask); // released by who does not hold it
+    *ranks -= UINT64_C(1) << rank_shift(l->rank);
 }
 #endif

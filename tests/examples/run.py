@@ -101,6 +101,25 @@ def pipeline(program):
     assert ran(program).strip().endswith(": 333383335000")
 
 
+def select(program):
+    said = ran(program).split("\n")
+    assert said[0].startswith("first: quick"), said
+    assert said[1:] == ["nobody in 5 ms", "work done: 20", ""], said
+
+
+def timer(program):
+    said = ran(program).split("\n")
+    assert said[:3] == ["tick 1", "tick 2", "tick 3"] and said[3] == "quiet for 20 ms", said
+
+
+def typed(program):
+    assert ran(program) == "at 30, 40\n"
+
+
+def locks(program):
+    assert ran(program) == "made once, 3 at a time at most, 300 looked up, 10 written\n"
+
+
 def echo(program):
     with Server(program) as server:
         echoes(server)
@@ -272,7 +291,8 @@ def main(argv):
             print("skipped: no ring can be had here")
             return 77
     {"hello": hello, "sieve": sieve, "pipeline": pipeline, "echo": echo, "proxy": proxy,
-     "http": http, "kv": kv, "curl": curl, "pq": pq}[what](*programs)
+     "http": http, "kv": kv, "curl": curl, "pq": pq, "select": select, "timer": timer,
+     "typed": typed, "locks": locks}[what](*programs)
     return 0
 
 

@@ -19,6 +19,20 @@ void scene_close_wakes_all(void);
 void scene_waitgroup(void);
 void scene_mutex(void);
 
+void scene_semaphore(void);
+void scene_rwmutex(void);
+void scene_condition(void);
+void scene_broadcast(void);
+void scene_front_gives_up(void);
+void scene_once(void);
+void scene_freed_locks(void);
+
+void scene_select_ledger(void);
+void scene_selects_meet(void);
+void scene_select_closed(void);
+void scene_select_canceled(void);
+void scene_timer(void);
+
 void scene_socket_echo(void);
 void scene_cancel_or_completion(void);
 void scene_thread_reads(void);
