@@ -3,7 +3,8 @@
 // Shows: us a read and, as "cpu_us", the processor time of a read; coroutines with coir_pread
 //        beside 64 threads with pread(2). The file is in the page cache, or is read past it with
 //        a fourth argument 'direct'; with 'vector' coir_preadv reads what is cached, which goes to
-//        the ring at once. COIR_BENCH_FILE names another file than one in /var/tmp.
+//        the ring at once. COIR_BENCH_FILE names a file to use and keep
+//        instead of one in /var/tmp.
 #include "bench/bench.h"
 
 #include <fcntl.h>
@@ -103,6 +104,7 @@ static void prepare(bool direct)
     close(fd);
     file = open(name, O_RDONLY | O_CLOEXEC | (direct ? O_DIRECT : 0));
     bench_must(file >= 0, "open");
+    if (!getenv("COIR_BENCH_FILE")) unlink(name);
 }
 
 static double cpu_seconds(void)
