@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // platform_linux - the seam as Linux and glibc fulfil it: time, threads, memory, descriptors.
 //
-// The ring's half stands in platform_ring.c. Every system call of the library is in these two.
+// Rings stand in platform_ring.c, files and processes in platform_files.c. Every system call of the
+// library is in these three.
 // errno is turned into -errno in the line after the call and read nowhere else.
 #include "base/platform.h"
 
@@ -10,7 +11,6 @@
 #include <limits.h>
 #include <linux/futex.h>
 #include <linux/membarrier.h>
-#include <netdb.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -25,6 +25,8 @@
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "base/platform_call.h"
 #ifdef COIR_ASAN
 #include <sanitizer/asan_interface.h>
 #endif
@@ -42,23 +44,6 @@
 #endif
 
 #define NS_PER_SEC 1000000000
-
-// The result of a system call, retried while a signal interrupts it.
-#define RETRY(call)                                                                      \
-    __extension__({                                                                      \
-        __typeof__(call) result_;                                                        \
-        do {                                                                             \
-            result_ = (call);                                                            \
-            if (result_ < 0) result_ = (__typeof__(result_))-errno;                      \
-        } while (result_ == -EINTR);                                                     \
-        result_;                                                                         \
-    })
-
-#define ONCE(call)                                                                       \
-    __extension__({                                                                      \
-        __typeof__(call) result_ = (call);                                               \
-        result_ < 0 ? (__typeof__(result_))-errno : result_;                             \
-    })
 
 // ---- Time and chance -----------------------------------------------------------------------
 
@@ -133,6 +118,16 @@ void os_fence_heavy(void)
         must(os_fence_heavy_get());
 }
 
+void platform_signals(sigset_t *ret_blocked)
+{
+    const int kept[] = {SIGSEGV, SIGBUS, SIGFPE,  SIGILL,
+                        SIGTRAP, SIGSYS, SIGABRT, SIGPROF};
+
+    sigfillset(ret_blocked);
+    for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++)
+        sigdelset(ret_blocked, kept[i]);
+}
+
 struct thread_start {
     void (*fn)(void *);
     void *arg;
@@ -162,11 +157,7 @@ int os_thread_start(struct os_thread *ret_thread, void (*fn)(void *), void *arg,
     *start = (struct thread_start){.fn = fn, .arg = arg};
     strncat(start->name, name, sizeof(start->name) - 1);
 
-    sigfillset(&blocked);
-    const int kept[] = {SIGSEGV, SIGBUS, SIGFPE,  SIGILL,
-                        SIGTRAP, SIGSYS, SIGABRT, SIGPROF};
-    for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++)
-        sigdelset(&blocked, kept[i]);
+    platform_signals(&blocked);
     pthread_sigmask(SIG_SETMASK, &blocked, &before);
     start->mask = *fork_mask_of(&before);
     int err = pthread_create(&thread, NULL, thread_main, start);
@@ -455,9 +446,9 @@ ssize_t os_write(int fd, const void *buf, size_t n)
     return RETRY(write(fd, buf, n));
 }
 
-ssize_t os_readv(int fd, const struct iovec *iov, int n)
+ssize_t os_readv(int fd, const struct iovec *iov, int n, int64_t offset)
 {
-    return RETRY(readv(fd, iov, n));
+    return RETRY(preadv2(fd, iov, n, offset, 0));
 }
 
 void os_sigpipe_drop(void)
@@ -497,25 +488,25 @@ static ssize_t hush_end(const struct hush *h, ssize_t result)
     return result;
 }
 
-ssize_t os_writev(int fd, const struct iovec *iov, int n)
+ssize_t os_writev(int fd, const struct iovec *iov, int n, int64_t offset)
 {
     struct hush h;
 
     hush_begin(&h);
-    return hush_end(&h, RETRY(writev(fd, iov, n)));
+    return hush_end(&h, RETRY(pwritev2(fd, iov, n, offset, 0)));
 }
 
-ssize_t os_readv_nowait(int fd, const struct iovec *iov, int n)
+ssize_t os_readv_nowait(int fd, const struct iovec *iov, int n, int64_t offset)
 {
-    return RETRY(preadv2(fd, iov, n, -1, RWF_NOWAIT));
+    return RETRY(preadv2(fd, iov, n, offset, RWF_NOWAIT));
 }
 
-ssize_t os_writev_nowait(int fd, const struct iovec *iov, int n)
+ssize_t os_writev_nowait(int fd, const struct iovec *iov, int n, int64_t offset)
 {
     struct hush h;
 
     hush_begin(&h);
-    return hush_end(&h, RETRY(pwritev2(fd, iov, n, -1, RWF_NOWAIT)));
+    return hush_end(&h, RETRY(pwritev2(fd, iov, n, offset, RWF_NOWAIT)));
 }
 
 ssize_t os_recvmsg(int fd, struct msghdr *msg, int flags)
@@ -623,39 +614,6 @@ int os_fd_kind(int fd)
     int err = ONCE(fstat(fd, &st));
 
     return err < 0 ? err : (int)(st.st_mode & S_IFMT);
-}
-
-int os_unlink(const char *path)
-{
-    return ONCE(unlink(path));
-}
-
-struct lookup_entry {
-    struct sockaddr_storage addr;
-    socklen_t len;
-};
-
-int os_lookup(const char *host, uint16_t port, void *ret_list, size_t stride, int most)
-{
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
-                             .ai_flags = AI_ADDRCONFIG | AI_NUMERICSERV};
-    struct addrinfo *found;
-    char service[8];
-    int n = 0;
-
-    snprintf(service, sizeof(service), "%u", port);
-    int err = getaddrinfo(host, service, &hints, &found);
-    if (err == EAI_AGAIN) return -EAGAIN;
-    if (err == EAI_MEMORY) return -ENOMEM;
-    if (err) return -ENOENT;
-    for (struct addrinfo *a = found; a && n < most; a = a->ai_next, n++) {
-        struct lookup_entry *entry = (void *)((char *)ret_list + (size_t)n * stride);
-
-        memcpy(&entry->addr, a->ai_addr, a->ai_addrlen);
-        entry->len = a->ai_addrlen;
-    }
-    freeaddrinfo(found);
-    return n;
 }
 
 // ---- epoll ---------------------------------------------------------------------------------

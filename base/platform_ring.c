@@ -77,6 +77,13 @@ void os_ring_close(struct os_ring *r)
     os_free(r);
 }
 
+void os_ring_cap_workers(struct os_ring *r, unsigned most)
+{
+    unsigned values[2] = {0, most}; // bounded ones as they are
+
+    io_uring_register_iowq_max_workers(&r->ring, values);
+}
+
 bool os_ring_knows(struct os_ring *r, unsigned op)
 {
     if (r->fault.op && r->fault.op == op) return false;

@@ -18,6 +18,8 @@
 #define GUARD_MOST ((size_t)1 << 20)
 #define WORKERS_MOST 1024u
 #define STOP_DEFAULT (5 * COIR_SEC)
+#define HELPERS_DEFAULT 512
+#define HELPERS_MOST 32768
 
 static int refuse(const coir_config *config, int err, const char *what)
 {
@@ -108,6 +110,8 @@ static int check_values(const coir_config *c)
     if ((unsigned)c->overflow_report > COIR_OFF)
         return refuse(c, -EINVAL,
                       "overflow_report must be COIR_DEFAULT, COIR_ON or COIR_OFF");
+    if (c->helpers < -1 || c->helpers > HELPERS_MOST)
+        return refuse(c, -EINVAL, "helpers must be -1 (none) or at most 32768");
     if (c->stop_ns < 0) return refuse(c, -EINVAL, "stop_ns must not be negative");
     if (c->allocator) {
         if (!c->allocator->alloc || !c->allocator->release)
@@ -131,6 +135,7 @@ int config_fill(const coir_config *config, bool from_environment, coir_config *r
     if (ret->workers > WORKERS_MOST) ret->workers = WORKERS_MOST;
     if (!ret->stack_bytes) ret->stack_bytes = STACK_DEFAULT;
     if (!ret->guard_bytes) ret->guard_bytes = GUARD_DEFAULT;
+    if (!ret->helpers) ret->helpers = HELPERS_DEFAULT;
     if (!ret->stop_ns) ret->stop_ns = STOP_DEFAULT;
     return 0;
 }

@@ -289,7 +289,7 @@ static void flush(struct out *o)
 {
     for (size_t done = 0; o->err == 0 && done < o->n;) {
         struct iovec rest = {o->text + done, o->n - done};
-        ssize_t n = os_writev(o->fd, &rest, 1);
+        ssize_t n = os_writev(o->fd, &rest, 1, -1);
 
         if (n < 0)
             o->err = (int)n;

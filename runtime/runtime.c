@@ -12,10 +12,10 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/parker.h"
 #include "base/platform.h"
 #include "coir/base.h"
 #include "coir/spawn.h"
+#include "io/offload.h"
 #include "sched/g.h"
 #include "sched/park.h"
 
@@ -50,7 +50,7 @@ void runtime_log(coir_runtime *rt, int level, const char *format, ...)
     rt->config.log(rt->config.log_arg, level, line);
 }
 
-// ---- Start -------------------------------------------------------------------------------------
+// ---- Start ------------------------------------------------------------------------------------
 
 static int start_with(coir_runtime *rt, enum poller_kind kind)
 {
@@ -67,6 +67,7 @@ static int start_with(coir_runtime *rt, enum poller_kind kind)
     rt->sched.log = c->log;
     rt->sched.log_arg = c->log_arg;
     rt->sched.coroutines_max = c->coroutines_max;
+    rt->sched.helpers = rt->helpers;
     return sched_start(&rt->sched, &sched);
 }
 
@@ -90,6 +91,18 @@ static int start_auto(coir_runtime *rt)
     return err;
 }
 
+static int open_helpers(coir_runtime *rt)
+{
+    const coir_config *c = &rt->config;
+    struct offload_config helpers = {.helpers_max =
+                                         c->helpers > 0 ? (uint32_t)c->helpers : 0,
+                                     .thread_start = c->thread_start,
+                                     .thread_stop = c->thread_stop,
+                                     .thread_arg = c->thread_arg};
+
+    return offload_open(&helpers, &rt->helpers);
+}
+
 static int start(const coir_config *config, bool from_environment, coir_runtime **ret_rt)
 {
     coir_config filled;
@@ -101,9 +114,14 @@ static int start(const coir_config *config, bool from_environment, coir_runtime 
     if (!rt) return -ENOMEM;
     rt->config = filled;
     rt->forks = os_forks();
-    err = start_auto(rt);
+    os_signals_mask(&rt->starter_mask);
+    lock_init(&rt->host.lock, LOCK_RANK_OBJECT);
+    list_init(&rt->host.askers);
+    err = open_helpers(rt);
+    if (err == 0) err = start_auto(rt);
     if (err < 0) {
         runtime_log(rt, COIR_LOG_ERROR, "coir: no start: %s", strerrordesc_np(-err));
+        offload_close(rt->helpers, CLOCK_PAST); // none was started
         os_free(rt);
         return err;
     }
@@ -121,7 +139,7 @@ int coir_start(const coir_config *config, coir_runtime **ret_rt)
     return start(config, false, ret_rt);
 }
 
-// ---- Stop --------------------------------------------------------------------------------------
+// ---- Stop -------------------------------------------------------------------------------------
 
 // Cancels what lives until nothing does. Once is not enough: a spawn may have been under way, and
 // a cancel may have found no memory for its message. 0 | -ETIMEDOUT
@@ -151,19 +169,27 @@ int coir_stop(coir_runtime *rt, int64_t deadline)
         store_release(&rt->state, RUNTIME_RUNS);
         return live > INT32_MAX ? INT32_MAX : (int)live;
     }
+    // What a coroutine gave up waiting for (a look-up) may still keep a helper.
+    int working = offload_close(rt->helpers, deadline);
+    if (working > 0) {
+        runtime_log(rt, COIR_LOG_WARNING, "coir: %d helper threads still work", working);
+        // [STOP-ONE] release, pairs with itself.
+        store_release(&rt->state, RUNTIME_RUNS);
+        return working;
+    }
     runtime_delist(rt);
     sched_fini(&rt->sched);
     os_free(rt);
     return 0;
 }
 
-// ---- Run ---------------------------------------------------------------------------------------
+// ---- Run --------------------------------------------------------------------------------------
 
 struct first {
+    coir_runtime *rt;
     int (*fn)(void *);
     void *arg;
     int result;
-    struct parker done;
 };
 
 static void run_first(void *arg)
@@ -171,7 +197,7 @@ static void run_first(void *arg)
     struct first *first = arg;
 
     first->result = first->fn(first->arg);
-    parker_unpark(&first->done);
+    host_wake(first->rt);
 }
 
 static void name_survivor(void *arg, struct g *g)
@@ -195,9 +221,11 @@ int coir_run(const coir_config *config, int (*fn)(void *), void *arg)
     int err = start(config, true, &rt);
     if (err < 0) return err;
 
+    first.rt = rt;
+    rt->host.there = true; // and can be asked, though it sleeps a little later
     err = coir_spawn(rt, NULL, run_first, &first);
     if (err == 0)
-        parker_park(&first.done, CLOCK_NEVER);
+        host_sleep(rt);
     else
         first.result = err;
     if (coir_stop(rt, clock_after(rt->config.stop_ns)) > 0)
@@ -205,7 +233,7 @@ int coir_run(const coir_config *config, int (*fn)(void *), void *arg)
     return first.result;
 }
 
-// ---- Questions ---------------------------------------------------------------------------------
+// ---- Questions --------------------------------------------------------------------------------
 
 coir_runtime *coir_current(void)
 {

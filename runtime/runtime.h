@@ -2,11 +2,28 @@
 // runtime - what a coir_runtime is inside.
 #pragma once
 
+#include <signal.h>
+
 #include "base/atomic.h"
+#include "base/list.h"
+#include "base/lock.h"
+#include "base/parker.h"
 #include "coir/runtime.h"
 #include "sched/sched.h"
 
 enum { RUNTIME_RUNS, RUNTIME_STOPS };
+
+// coir_run's caller, asleep but for what only its own thread can do (runtime/process.c).
+struct host {
+    struct parker parker; // look at the fields below again
+
+    // Guarded by lock.
+    struct lock lock;
+    bool there;         // somebody can be asked
+    bool over;          // the first coroutine returned
+    sigset_t to_block;  // what it is asked to block
+    struct list askers; // who waits until that is done
+};
 
 struct coir_runtime {
     struct sched sched; // first: a coroutine's sched is its runtime
@@ -18,6 +35,10 @@ struct coir_runtime {
     uint32_t
         forks; // os_forks then: another number now means that its threads are not here
     coir_config config; // with every default filled in
+    struct offload *helpers;
+    sigset_t starter_mask; // of the thread that started it: what programs inherit
+
+    struct host host; // its own lock
     char driver_why[128];
 
     // Atomic.
@@ -47,3 +68,9 @@ void runtime_log(coir_runtime *rt, int level, const char *format, ...)
 // Checks 'config' (NULL: all default) and fills *ret with every default. 'read_environment' is
 // coir_run's. 0 | -EINVAL, with a line through the config's log | -ENOTSUP
 int config_fill(const coir_config *config, bool read_environment, coir_config *ret);
+
+// coir_run's thread sleeps here until host_wake, and does what it is asked to meanwhile. Its
+// mask is afterwards what it was.
+void host_sleep(coir_runtime *rt);
+// The first coroutine returned.
+void host_wake(coir_runtime *rt);

@@ -56,4 +56,8 @@ void scene_turns(void);
 void scene_poll(void);
 void scene_name(void);
 
+void scene_blocking(void);
+void scene_no_helpers(void);
+void scene_blocking_pipe(void);
+
 void scene_generated(void); // generate.c
