@@ -99,8 +99,14 @@ size_t os_page_bytes(void);
 // Private, anonymous, NORESERVE, no huge pages, page-aligned, zero-filled. NULL: -ENOMEM
 void *os_map(size_t bytes);
 void os_unmap(void *p, size_t bytes);
-// Gives the pages back; they read as zero afterwards.
-void os_discard(void *p, size_t bytes);
+// Gives the pages of n pieces back, each of 'bytes'; they read as zero afterwards. Guards stay.
+void os_discard(void *const *pieces, size_t bytes, unsigned n);
+// Makes the mapping as it was when it was new, page tables and all: zero-filled, no guards.
+// 0 | -ENOMEM (nothing happened)
+int os_renew(void *p, size_t bytes);
+// How far above 'low' the first page lies that was ever touched; 'bytes' if none was. Fit for a
+// signal handler.
+size_t os_first_touched(const void *low, size_t bytes);
 // Makes 'n' guards of 'bytes' each, 'stride' apart from 'first', that take no mapping
 // (MADV_GUARD_INSTALL, in batches). 0 | -EINVAL (the kernel has none, or only pretends to:
 // the first guard is believed when the kernel itself fails to read it) | -ENOMEM

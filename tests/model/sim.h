@@ -96,6 +96,7 @@ struct sim {
     int64_t now;
     uint64_t hash;
     uint32_t points, switches;
+    uint32_t discards;   // pieces of mappings that went back to the kernel
     uint32_t run_length; // points since the last switch
     uint32_t starved, starved_until;
 
