@@ -158,3 +158,44 @@ void context_make(struct context *c, void *low, void *top, const struct arch_cal
     memcpy(&frame->call, call, only_ints ? sizeof(call->ints) : sizeof(*call));
     c->sp = frame;
 }
+
+// ---- A call on another stack -------------------------------------------------------------------
+
+#ifdef CONTEXT_ASAN
+
+struct visit {
+    void (*fn)(void *);
+    void *arg;
+    const void *home; // the stack that was left
+    size_t home_bytes;
+};
+
+UNINSTRUMENTED static void visit(void *arg)
+{
+    struct visit *v = arg;
+
+    __sanitizer_finish_switch_fiber(NULL, &v->home, &v->home_bytes);
+    v->fn(v->arg);
+    __sanitizer_start_switch_fiber(NULL, v->home, v->home_bytes);
+}
+
+UNINSTRUMENTED void context_on_stack(void *low, void *top, void (*fn)(void *), void *arg)
+{
+    struct visit v = {.fn = fn, .arg = arg};
+    void *fake = NULL;
+
+    __asan_unpoison_memory_region(low, (size_t)((char *)top - (char *)low));
+    __sanitizer_start_switch_fiber(&fake, low, (size_t)((char *)top - (char *)low));
+    arch_on_stack(visit, &v, (void *)((uintptr_t)top & ~(uintptr_t)15));
+    __sanitizer_finish_switch_fiber(fake, NULL, NULL);
+}
+
+#else
+
+void context_on_stack(void *low, void *top, void (*fn)(void *), void *arg)
+{
+    (void)low;
+    arch_on_stack(fn, arg, (void *)((uintptr_t)top & ~(uintptr_t)15));
+}
+
+#endif

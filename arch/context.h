@@ -77,6 +77,12 @@ void context_adopt(struct context *c);
 // Ends a context that will never run again and does not run now. An adopted one too.
 void context_fini(struct context *c);
 
+// Calls fn(arg) on the empty stack from low to top and comes back: a call, not a context. Where a
+// coroutine parks inside, its registers are saved on that stack.
+void context_on_stack(void *low, void *top, void (*fn)(void *), void *arg);
+
+// The assembler's half of that.
+void arch_on_stack(void (*fn)(void *), void *arg, void *top);
 // The assembler's half: saves, stores the stack pointer, loads the other one, restores.
 void *arch_switch(void **ret_sp, void *to_sp, void *word);
 

@@ -113,6 +113,14 @@ size_t os_first_touched(const void *low, size_t bytes);
 int os_guard_light(void *first, size_t bytes, size_t stride, unsigned n);
 // One guard by PROT_NONE; takes two mappings. 0 | -ENOMEM
 int os_guard_protect(void *p, size_t bytes);
+// From now on a SIGSEGV of the kernel's on a thread with os_self() set calls look(address) first,
+// in the handler, and then has the outcome that it would have had. Counted: each begin wants an
+// end, the last of which gives the disposition back. All give the same 'look'.
+void os_fault_begin(void (*look)(uintptr_t address));
+void os_fault_end(void);
+// An alternate signal stack for this thread. NULL: out of memory.
+void *os_altstack_begin(void);
+void os_altstack_end(void *altstack); // NULL is allowed
 // Tells valgrind, where we run under it, that this is a stack: a switch to it is no overflow.
 void os_stack_note(void *low, void *high);
 // vm.max_map_count, or 65530 where it cannot be read.

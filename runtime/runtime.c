@@ -16,6 +16,7 @@
 #include "base/platform.h"
 #include "coir/base.h"
 #include "coir/spawn.h"
+#include "runtime/overflow.h"
 #include "sched/g.h"
 #include "sched/park.h"
 
@@ -67,6 +68,7 @@ static int start_with(coir_runtime *rt, enum poller_kind kind)
     rt->sched.log = c->log;
     rt->sched.log_arg = c->log_arg;
     rt->sched.coroutines_max = c->coroutines_max;
+    rt->sched.altstacks = c->overflow_report == COIR_ON;
     return sched_start(&rt->sched, &sched);
 }
 
@@ -101,8 +103,10 @@ static int start(const coir_config *config, bool from_environment, coir_runtime 
     if (!rt) return -ENOMEM;
     rt->config = filled;
     rt->forks = os_forks();
+    if (filled.overflow_report == COIR_ON) os_fault_begin(overflow_look);
     err = start_auto(rt);
     if (err < 0) {
+        if (filled.overflow_report == COIR_ON) os_fault_end();
         runtime_log(rt, COIR_LOG_ERROR, "coir: no start: %s", strerrordesc_np(-err));
         os_free(rt);
         return err;
@@ -153,6 +157,7 @@ int coir_stop(coir_runtime *rt, int64_t deadline)
     }
     runtime_delist(rt);
     sched_fini(&rt->sched);
+    if (rt->config.overflow_report == COIR_ON) os_fault_end();
     os_free(rt);
     return 0;
 }

@@ -6,6 +6,8 @@
 #include "coir/runtime.h"
 #include "sched/sched.h"
 
+#define GUARD_DEFAULT ((size_t)16 << 10)
+
 enum { RUNTIME_RUNS, RUNTIME_STOPS };
 
 struct coir_runtime {

@@ -401,6 +401,7 @@ void sched_m_main(void *arg)
 {
     struct m *m = arg;
     struct sched *s = m->sched;
+    void *altstack = s->altstacks ? os_altstack_begin() : NULL;
 
     os_self_set(m);
     if (start_here(m) < 0) {
@@ -413,6 +414,7 @@ void sched_m_main(void *arg)
     }
     context_fini(&m->context);
     os_self_set(NULL);
+    os_altstack_end(altstack);
 }
 
 // ---- Spawn -------------------------------------------------------------------------------------

@@ -44,6 +44,7 @@ struct sched {
     void (*log)(void *arg, int level, const char *line); // NULL: silent
     void *log_arg;
     uint32_t coroutines_max; // 0: none
+    bool altstacks;          // workers have one: SIGSEGV is watched
 
     // Own locks: each type's header.
     struct stack_depot depot;

@@ -175,6 +175,25 @@ size_t os_first_touched(const void *low, size_t bytes)
     return 0;
 }
 
+void os_fault_begin(void (*look)(uintptr_t address))
+{
+    (void)look;
+}
+
+void os_fault_end(void)
+{
+}
+
+void *os_altstack_begin(void)
+{
+    return NULL;
+}
+
+void os_altstack_end(void *altstack)
+{
+    (void)altstack;
+}
+
 int os_guard_light(void *first, size_t bytes, size_t stride, unsigned n)
 {
     (void)first, (void)bytes, (void)stride, (void)n;
