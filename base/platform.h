@@ -58,11 +58,14 @@ uint64_t os_thread_id(void);
 uint64_t *os_lock_ranks(void);
 // OS_SCRATCH_BYTES of this thread's own, 16-aligned: what must survive from one call to the next
 // where nothing runs in between.
-#define OS_SCRATCH_BYTES 304
+#define OS_SCRATCH_BYTES 320
 void *os_scratch(void);
 // Where this thread's errno lives. Same rule: fetch it again after every switch, or keep it in
 // the M.
 int *os_errno(void);
+
+// True if this thread has a shadow stack (CET): a switch would end the process.
+bool os_shadow_stack(void);
 
 // min(affinity mask, cgroup v1 or v2 CPU quota over all ancestors, rounded up); at least 1.
 unsigned os_cpu_count(void);

@@ -66,7 +66,7 @@ struct sim_thread {
     void *self;
     int err;
     uint64_t ranks;
-    alignas(16) unsigned char scratch[304];
+    alignas(16) unsigned char scratch[320];
     // Its stores that memory does not show yet, the oldest first.
     uint32_t n_stores;
     struct sim_store stores[SIM_BUFFER];
