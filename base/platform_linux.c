@@ -35,6 +35,8 @@
 #include <valgrind/valgrind.h>
 #endif
 
+#include "base/fault.h"
+
 #include "base/panic.h"
 
 #ifndef MADV_GUARD_INSTALL
@@ -51,6 +53,8 @@
 #define PIDFD_SELF (-10000) // Linux 6.14; before it the advice goes piece by piece
 #endif
 
+#define ARCH_SHSTK_STATUS 0x5005 // Linux 6.6
+#define ARCH_SHSTK_SHSTK 1u
 #define ADVICE_BATCH 64u // of one process_madvise
 #define NS_PER_SEC 1000000000
 
@@ -165,11 +169,12 @@ static void *thread_main(void *arg)
 int os_thread_start(struct os_thread *ret_thread, void (*fn)(void *), void *arg,
                     const char *name)
 {
-    struct thread_start *start = calloc(1, sizeof(*start));
+    struct thread_start *start =
+        fault_here(FAULT_THREAD) ? NULL : calloc(1, sizeof(*start));
     sigset_t blocked, before;
     pthread_t thread;
 
-    if (!start) return -ENOMEM;
+    if (!start) return -EAGAIN;
     *start = (struct thread_start){.fn = fn, .arg = arg};
     strncat(start->name, name, sizeof(start->name) - 1);
 
@@ -246,6 +251,18 @@ extern struct os_exceptions *__cxa_get_globals(void) __attribute__((weak));
 __attribute__((noinline)) struct os_exceptions *os_exceptions(void)
 {
     return __cxa_get_globals ? __cxa_get_globals() : NULL;
+}
+
+bool os_shadow_stack(void)
+{
+#if defined(__x86_64__)
+    uint64_t features = 0;
+
+    return syscall(SYS_arch_prctl, ARCH_SHSTK_STATUS, &features) == 0 &&
+           (features & ARCH_SHSTK_SHSTK);
+#else
+    return false;
+#endif
 }
 
 // ---- How many processors ---------------------------------------------------------------------
@@ -352,6 +369,7 @@ void *os_alloc(size_t bytes, size_t align)
 {
     void *p = NULL;
 
+    if (fault_here(FAULT_ALLOC)) return NULL;
     if (align < sizeof(void *)) align = sizeof(void *);
     if (posix_memalign(&p, align, bytes)) return NULL;
     memset(p, 0, bytes);
@@ -394,6 +412,7 @@ int os_renew(void *p, size_t bytes)
 
 void *os_map(size_t bytes)
 {
+    if (fault_here(FAULT_MAP)) return NULL;
     void *p = mmap(NULL, bytes, PROT_NONE, MAP_WHAT, -1, 0);
 
     if (p == MAP_FAILED) return NULL;
@@ -479,6 +498,8 @@ int os_guard_light(void *first, size_t bytes, size_t stride, unsigned n)
     static atomic_u32 believed;
     void *guards[ADVICE_BATCH];
 
+    if (fault_here(FAULT_LIGHT)) return -EINVAL;
+    if (fault_here(FAULT_GUARD)) return -ENOMEM;
     for (unsigned i = 0; i < n;) {
         unsigned k = 0;
         while (k < ADVICE_BATCH && i < n) guards[k++] = (char *)first + i++ * stride;
@@ -495,6 +516,7 @@ int os_guard_light(void *first, size_t bytes, size_t stride, unsigned n)
 
 int os_guard_protect(void *p, size_t bytes)
 {
+    if (fault_here(FAULT_GUARD)) return -ENOMEM;
     return ONCE(mprotect(p, bytes, PROT_NONE));
 }
 
@@ -524,6 +546,7 @@ unsigned os_map_limit(void)
 
 int os_eventfd(void)
 {
+    if (fault_here(FAULT_FD)) return -EMFILE;
     return ONCE(eventfd(0, EFD_CLOEXEC));
 }
 
@@ -622,6 +645,7 @@ ssize_t os_send(int fd, const void *buf, size_t n, int flags)
 
 int os_socket(int domain, int type, int protocol)
 {
+    if (fault_here(FAULT_FD)) return -EMFILE;
     return ONCE(socket(domain, type | SOCK_CLOEXEC, protocol));
 }
 
@@ -637,6 +661,7 @@ int os_listen(int fd, int backlog)
 
 int os_accept(int fd, struct sockaddr *addr, socklen_t *len, int flags)
 {
+    if (fault_here(FAULT_FD)) return -EMFILE;
     return RETRY(accept4(fd, addr, len, flags | SOCK_CLOEXEC));
 }
 
@@ -744,6 +769,7 @@ int os_lookup(const char *host, uint16_t port, void *ret_list, size_t stride, in
 
 int os_epoll_open(void)
 {
+    if (fault_here(FAULT_FD)) return -EMFILE;
     return ONCE(epoll_create1(EPOLL_CLOEXEC));
 }
 

@@ -97,6 +97,14 @@ static int start(const coir_config *config, bool from_environment, coir_runtime 
     coir_config filled;
     int err = config_fill(config, from_environment, &filled);
     if (err < 0) return err;
+    if (os_shadow_stack()) {
+        if (filled.log)
+            filled.log(
+                filled.log_arg, COIR_LOG_ERROR,
+                "coir: no start: this process has shadow stacks, on which coroutines "
+                "cannot switch; GLIBC_TUNABLES=glibc.cpu.x86_shstk=off turns them off");
+        return -ENOTSUP;
+    }
     if ((err = os_on_fork(runtime_forked)) < 0) return err;
 
     coir_runtime *rt = os_alloc(sizeof(*rt), alignof(coir_runtime));

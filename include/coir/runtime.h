@@ -112,12 +112,13 @@ static inline coir_info coir_info_init_(void)
 // environment (COIR_WORKERS, COIR_DRIVER, COIR_STACK, COIR_TRACE, COIR_SEED) for what the config
 // leaves at default. config may be NULL.
 // What fn returned | -EINVAL (NULL fn, a bad config or environment value) | -ENOMEM | -EAGAIN
-// (no thread) | the kernel's error for a forced driver | -EDEADLK (from a coroutine)
+// (no thread) | the kernel's error for a forced driver | -EDEADLK (from a coroutine) | -ENOTSUP
+// (the process has shadow stacks: docs/stacks.md)
 COIR_API int coir_run(const coir_config *config, int (*fn)(void *), void *arg);
 
 // Starts a runtime and returns at once; any thread. Never reads the environment.
 // 0 | -EINVAL (a bad config, NULL ret_rt) | -ENOMEM | -EAGAIN (no thread) | the kernel's error for
-// a forced driver
+// a forced driver | -ENOTSUP (the process has shadow stacks: docs/stacks.md)
 COIR_API COIR_MUST_USE int coir_start(const coir_config *config, coir_runtime **ret_rt);
 
 // Cancels every coroutine, waits until the deadline for them to end, frees everything. Any thread

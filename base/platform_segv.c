@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// platform_fault - SIGSEGV: a look at the address, then the host's own outcome.
+// platform_segv - SIGSEGV: a look at the address, then the host's own outcome.
 //
 //     fault  --> handler, on the thread's alternate stack
 //                   one of ours: look(address), which may print
