@@ -10,7 +10,7 @@ static atomic_u32
 static atomic_u32 lasting[FAULT_COUNT];
 static atomic_u32 fired[FAULT_COUNT];
 
-void fault_set(enum fault what, uint32_t n, bool and_after)
+void fault_set(enum fault_kind what, uint32_t n, bool and_after)
 {
     // relaxed, both: a test's, between calls
     store_relaxed(&lasting[what], and_after);
@@ -18,7 +18,7 @@ void fault_set(enum fault what, uint32_t n, bool and_after)
     store_relaxed(&until[what], n);
 }
 
-bool fault_here(enum fault what)
+bool fault_here(enum fault_kind what)
 {
     uint32_t n =
         load_relaxed(&until[what]); // relaxed, all: a count, nothing is read by it
@@ -32,7 +32,7 @@ bool fault_here(enum fault what)
     return false;
 }
 
-uint32_t fault_fired(enum fault what)
+uint32_t fault_fired(enum fault_kind what)
 {
     return load_relaxed(&fired[what]); // relaxed: a count
 }

@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum fault {
+enum fault_kind {
     FAULT_ALLOC,  // os_alloc
     FAULT_MAP,    // os_map
     FAULT_GUARD,  // a guard that is made, of either kind
@@ -25,13 +25,13 @@ enum fault {
 
 #if defined(COIR_DEBUG) && !defined(COIR_MODEL)
 // True if this call is to fail. Any thread.
-bool fault_here(enum fault what);
+bool fault_here(enum fault_kind what);
 // Any thread, while no call of that kind is under way.
-void fault_set(enum fault what, uint32_t n, bool and_after);
+void fault_set(enum fault_kind what, uint32_t n, bool and_after);
 // How many calls failed since.
-uint32_t fault_fired(enum fault what);
+uint32_t fault_fired(enum fault_kind what);
 #else
-static inline bool fault_here(enum fault what)
+static inline bool fault_here(enum fault_kind what)
 {
     (void)what;
     return false;

@@ -20,7 +20,7 @@
 static coir_config config = COIR_CONFIG_INIT;
 static atomic_u32 n_ran;
 static int n_spawned;
-static enum fault shortage;
+static enum fault_kind shortage;
 static uint32_t n_fired;
 
 static int count_entries(const char *path)
@@ -91,7 +91,7 @@ static int small_program(void *arg)
 }
 
 // How many calls were refused.
-static uint32_t run_once(enum fault what, uint32_t n, bool and_after)
+static uint32_t run_once(enum fault_kind what, uint32_t n, bool and_after)
 {
     n_spawned = 0;
     n_fired = 0;
@@ -114,7 +114,7 @@ static void expect_entries(const char *path, int n)
     expect_eq(count_entries(path), n);
 }
 
-static void loop(enum fault what, const char *name, bool and_after)
+static void loop(enum fault_kind what, const char *name, bool and_after)
 {
     int fds = count_entries("/proc/self/fd");
     uint32_t n = 1;
@@ -178,7 +178,7 @@ static void forty_thousand_end_in_an_error(void)
 int main(void)
 {
     static const struct {
-        enum fault what;
+        enum fault_kind what;
         const char *name;
     } kinds[] = {{FAULT_ALLOC, "allocation"}, {FAULT_MAP, "mapping"},
                  {FAULT_GUARD, "guard"},      {FAULT_THREAD, "thread"},
