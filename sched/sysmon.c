@@ -55,8 +55,8 @@ static int64_t give_back(struct sched *s)
     return again;
 }
 
-// Sleeps until a P is taken from IDLE, or there is memory to give back.
-static void sleep_deep(struct sched *s, int64_t until)
+// Sleeps until a P is taken from IDLE (true), or there is memory to give back (false).
+static bool sleep_deep(struct sched *s, int64_t until)
 {
     struct sysmon *sm = &s->sysmon;
 
@@ -65,9 +65,12 @@ static void sleep_deep(struct sched *s, int64_t until)
     fence_seq_cst();
     // relaxed: ordered by the fence
     if (!all_idle(s) || load_relaxed(&sm->stop)) store_relaxed(&sm->asleep, 0);
-    while (load_relaxed(&sm->asleep)) // relaxed: a wake says no more than itself
-        if (os_futex_wait(&sm->asleep, 1, until) == -ETIMEDOUT)
-            store_relaxed(&sm->asleep, 0); // relaxed: as above
+    while (load_relaxed(&sm->asleep)) { // relaxed: a wake says no more than itself
+        if (os_futex_wait(&sm->asleep, 1, until) != -ETIMEDOUT) continue;
+        store_relaxed(&sm->asleep, 0); // relaxed: as above
+        return false;
+    }
+    return true;
 }
 
 static void sysmon_main(void *arg)
@@ -76,14 +79,14 @@ static void sysmon_main(void *arg)
     uint32_t calm = 0;
 
     while (!load_relaxed(&s->sysmon.stop)) { // relaxed: sysmon_stop joins
-        os_sleep_until(clock_after(SYSMON_LOOK_NS));
+        if (calm < SYSMON_CALM) os_sleep_until(clock_after(SYSMON_LOOK_NS));
         sched_note_time(s);
         look(s);
         int64_t again = give_back(s);
         calm = all_idle(s) ? calm + 1 : 0;
         if (calm < SYSMON_CALM) continue;
-        sleep_deep(s, again);
-        calm = 0;
+        int64_t soon = clock_after(SYSMON_LOOK_NS);
+        if (sleep_deep(s, again > soon ? again : soon)) calm = 0;
     }
 }
 
