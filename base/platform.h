@@ -59,11 +59,14 @@ uint64_t os_thread_id(void);
 uint64_t *os_lock_ranks(void);
 // OS_SCRATCH_BYTES of this thread's own, 16-aligned: what must survive from one call to the next
 // where nothing runs in between.
-#define OS_SCRATCH_BYTES 304
+#define OS_SCRATCH_BYTES 320
 void *os_scratch(void);
 // Where this thread's errno lives. Same rule: fetch it again after every switch, or keep it in
 // the M.
 int *os_errno(void);
+
+// True if this thread has a shadow stack (CET): a switch would end the process.
+bool os_shadow_stack(void);
 
 // min(affinity mask, cgroup v1 or v2 CPU quota over all ancestors, rounded up); at least 1.
 unsigned os_cpu_count(void);
@@ -100,14 +103,28 @@ size_t os_page_bytes(void);
 // Private, anonymous, NORESERVE, no huge pages, page-aligned, zero-filled. NULL: -ENOMEM
 void *os_map(size_t bytes);
 void os_unmap(void *p, size_t bytes);
-// Gives the pages back; they read as zero afterwards.
-void os_discard(void *p, size_t bytes);
+// Gives the pages of n pieces back, each of 'bytes'; they read as zero afterwards. Guards stay.
+void os_discard(void *const *pieces, size_t bytes, unsigned n);
+// Makes the mapping as it was when it was new, page tables and all: zero-filled, no guards.
+// 0 | -ENOMEM (nothing happened)
+int os_renew(void *p, size_t bytes);
+// How far above 'low' the first page lies that was ever touched; 'bytes' if none was. Fit for a
+// signal handler.
+size_t os_first_touched(const void *low, size_t bytes);
 // Makes 'n' guards of 'bytes' each, 'stride' apart from 'first', that take no mapping
 // (MADV_GUARD_INSTALL, in batches). 0 | -EINVAL (the kernel has none, or only pretends to:
 // the first guard is believed when the kernel itself fails to read it) | -ENOMEM
 int os_guard_light(void *first, size_t bytes, size_t stride, unsigned n);
 // One guard by PROT_NONE; takes two mappings. 0 | -ENOMEM
 int os_guard_protect(void *p, size_t bytes);
+// From now on a SIGSEGV of the kernel's on a thread with os_self() set calls look(address) first,
+// in the handler, and then has the outcome that it would have had. Counted: each begin wants an
+// end, the last of which gives the disposition back. All give the same 'look'.
+void os_fault_begin(void (*look)(uintptr_t address));
+void os_fault_end(void);
+// An alternate signal stack for this thread. NULL: out of memory.
+void *os_altstack_begin(void);
+void os_altstack_end(void *altstack); // NULL is allowed
 // Tells valgrind, where we run under it, that this is a stack: a switch to it is no overflow.
 void os_stack_note(void *low, void *high);
 // vm.max_map_count, or 65530 where it cannot be read.

@@ -14,7 +14,6 @@
 #define STACK_DEFAULT ((size_t)64 << 10)
 #define STACK_LEAST ((size_t)16 << 10)
 #define STACK_MOST ((size_t)1 << 30)
-#define GUARD_DEFAULT ((size_t)16 << 10)
 #define GUARD_MOST ((size_t)1 << 20)
 #define WORKERS_MOST 1024u
 #define STOP_DEFAULT (5 * COIR_SEC)
@@ -119,8 +118,6 @@ static int check_values(const coir_config *c)
         return refuse(c, -ENOTSUP, "an allocator of the host's is not there yet");
     }
     if (c->seed) return refuse(c, -ENOTSUP, "seeded runs are not there yet");
-    if (c->overflow_report == COIR_ON)
-        return refuse(c, -ENOTSUP, "the overflow report is not there yet");
     return 0;
 }
 
@@ -136,6 +133,8 @@ int config_fill(const coir_config *config, bool from_environment, coir_config *r
     if (!ret->stack_bytes) ret->stack_bytes = STACK_DEFAULT;
     if (!ret->guard_bytes) ret->guard_bytes = GUARD_DEFAULT;
     if (!ret->helpers) ret->helpers = HELPERS_DEFAULT;
+    if (ret->overflow_report == COIR_DEFAULT)
+        ret->overflow_report = from_environment ? COIR_ON : COIR_OFF;
     if (!ret->stop_ns) ret->stop_ns = STOP_DEFAULT;
     return 0;
 }

@@ -16,6 +16,7 @@
 #include "coir/base.h"
 #include "coir/spawn.h"
 #include "io/offload.h"
+#include "runtime/overflow.h"
 #include "sched/g.h"
 #include "sched/park.h"
 
@@ -68,6 +69,7 @@ static int start_with(coir_runtime *rt, enum poller_kind kind)
     rt->sched.log_arg = c->log_arg;
     rt->sched.coroutines_max = c->coroutines_max;
     rt->sched.helpers = rt->helpers;
+    rt->sched.altstacks = c->overflow_report == COIR_ON;
     return sched_start(&rt->sched, &sched);
 }
 
@@ -108,6 +110,14 @@ static int start(const coir_config *config, bool from_environment, coir_runtime 
     coir_config filled;
     int err = config_fill(config, from_environment, &filled);
     if (err < 0) return err;
+    if (os_shadow_stack()) {
+        if (filled.log)
+            filled.log(
+                filled.log_arg, COIR_LOG_ERROR,
+                "coir: no start: this process has shadow stacks, on which coroutines "
+                "cannot switch; GLIBC_TUNABLES=glibc.cpu.x86_shstk=off turns them off");
+        return -ENOTSUP;
+    }
     if ((err = os_on_fork(runtime_forked)) < 0) return err;
 
     coir_runtime *rt = os_alloc(sizeof(*rt), alignof(coir_runtime));
@@ -117,9 +127,11 @@ static int start(const coir_config *config, bool from_environment, coir_runtime 
     os_signals_mask(&rt->starter_mask);
     lock_init(&rt->host.lock, LOCK_RANK_OBJECT);
     list_init(&rt->host.askers);
+    if (filled.overflow_report == COIR_ON) os_fault_begin(overflow_look);
     err = open_helpers(rt);
     if (err == 0) err = start_auto(rt);
     if (err < 0) {
+        if (filled.overflow_report == COIR_ON) os_fault_end();
         runtime_log(rt, COIR_LOG_ERROR, "coir: no start: %s", strerrordesc_np(-err));
         offload_close(rt->helpers, CLOCK_PAST); // none was started
         os_free(rt);
@@ -179,6 +191,7 @@ int coir_stop(coir_runtime *rt, int64_t deadline)
     }
     runtime_delist(rt);
     sched_fini(&rt->sched);
+    if (rt->config.overflow_report == COIR_ON) os_fault_end();
     os_free(rt);
     return 0;
 }

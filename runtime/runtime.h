@@ -11,6 +11,8 @@
 #include "coir/runtime.h"
 #include "sched/sched.h"
 
+#define GUARD_DEFAULT ((size_t)16 << 10)
+
 enum { RUNTIME_RUNS, RUNTIME_STOPS };
 
 // coir_run's caller, asleep but for what only its own thread can do (runtime/process.c).

@@ -90,6 +90,8 @@ struct g {
     // Atomic: what a cancel has to reach while the wait is OPEN_IO (park.c).
     atomic_ptr(struct poller) io_poller;
     atomic_u64 io_key;
+    struct stack
+        *big; // the large stack that it runs a call on (runtime/big_stack.c), or NULL
     char name[G_NAME_BYTES];
 };
 

@@ -68,6 +68,9 @@ void idle_retire(struct m *m);
 // finished meanwhile are returned for the caller to ready.
 struct queue idle_sleep(struct m *m);
 
+// Gives the stacks that idle Ps keep to the depot. Any thread.
+void idle_drain_stacks(struct sched *s);
+
 // m starts to look for work at others', if not too many do already. False: it must not.
 bool idle_spin_begin(struct m *m);
 // m found work, or gives up before it sleeps. True: it was the last one that looked.

@@ -46,6 +46,7 @@ struct sched {
     void *log_arg;
     uint32_t coroutines_max; // 0: none
     struct offload *helpers; // the runtime's; only handed on (park_helpers)
+    bool altstacks;          // workers have one: SIGSEGV is watched
 
     // Own locks: each type's header.
     struct stack_depot depot;

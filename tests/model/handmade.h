@@ -49,6 +49,7 @@ void scene_three_lives(void);
 void scene_two_runtimes(void);
 void scene_ready_while_stopping(void);
 void scene_poor(void);
+void scene_stacks_come_back(void);
 
 void scene_thread_is_closed(void);
 void scene_two_closes(void);

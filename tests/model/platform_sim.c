@@ -182,6 +182,11 @@ bool os_symbol(const void *at, struct os_symbol *ret_symbol)
     return false;
 }
 
+bool os_shadow_stack(void)
+{
+    return false;
+}
+
 unsigned os_cpu_count(void)
 {
     return 2;

@@ -65,6 +65,7 @@ const struct scene scenes[] = {
     {"ready_while_stopping", scene_ready_while_stopping, 0},
     {"poor", scene_poor, 0},
     {"looks_inside", scene_looks_inside, 0},
+    {"stacks_come_back", scene_stacks_come_back, 0},
     {"generated", scene_generated, 0},
 };
 const unsigned n_scenes = sizeof(scenes) / sizeof(scenes[0]);
