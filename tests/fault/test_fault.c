@@ -111,7 +111,7 @@ static uint32_t run_once(enum fault_kind what, uint32_t n, bool and_after)
 static void expect_entries(const char *path, int n)
 {
     for (int i = 0; i < 200 && count_entries(path) > n; i++) usleep(10000);
-    expect_eq(count_entries(path), n);
+    expect(count_entries(path) <= n);
 }
 
 static void loop(enum fault_kind what, const char *name, bool and_after)
@@ -125,7 +125,8 @@ static void loop(enum fault_kind what, const char *name, bool and_after)
     expect(n > 1 && n < 500);
     expect_eq(run_once(what, 0, false), 0); // usable
     expect_entries("/proc/self/fd", fds);
-    expect_entries("/proc/self/task", 3); // '.', '..' and this one
+    expect_entries("/proc/self/task",
+                   3 + (test_slowness() > 1)); // '.', '..', this one; TSan's
 }
 
 // ---- Where mappings end ------------------------------------------------------------------------
@@ -189,8 +190,7 @@ int main(void)
     for (int i = 0; i < 6; i++)
         for (int and_after = 0; and_after < 2; and_after++)
             loop(kinds[i].what, kinds[i].name, and_after);
-#if !defined(COIR_ASAN) && !defined(COIR_TSAN)
-    forty_thousand_end_in_an_error();
-#endif
+    if (test_slowness() == 1)
+        forty_thousand_end_in_an_error(); // sanitizers map much themselves
     return 0;
 }
