@@ -69,10 +69,11 @@ struct g {
     struct task task; // the state word is task.state
     struct context context;
     int saved_errno;
-    uint8_t budget;   // inline successes left before it yields
-    bool sized;       // its stack has a mapping of its own
-    bool named;       // 'name' is set
-    uint32_t shields; // > 0: deaf to cancel
+    uint8_t budget;    // inline successes left before it yields
+    bool sized;        // its stack has a mapping of its own
+    bool named;        // 'name' is set
+    uint16_t blocking; // regions that may block which it is in
+    uint32_t shields;  // > 0: deaf to cancel
 
     // Atomic. A cancel was asked for.
     atomic_u32 canceled;

@@ -7,7 +7,11 @@ int m_launch(struct m *m, void (*entry)(void *m))
 {
     int err;
 
-    store_relaxed(&m->launch, M_LAUNCHING); // relaxed: a stop comes after it (idle.c)
+    // relaxed, all: a stop comes after it (idle.c), and the thread is not there yet
+    store_relaxed(&m->launch, M_LAUNCHING);
+    if (load_relaxed(&m->ended)) os_thread_join(m->thread);
+    store_relaxed(&m->ended, 0);
+    store_relaxed(&m->started, 0);
     err = os_thread_start(&m->thread, entry, m, "coir-worker");
     // [M-LAUNCH] release, pairs with [M-LAUNCH-SEEN]: who joins sees the handle.
     store_release(&m->launch, err < 0 ? M_FAILED : M_LAUNCHED);
