@@ -27,17 +27,35 @@ QUESTIONS = {
     "sleepers": ("100,000 sleepers (threads: 10,000)", 100000, 10000, 100000, (1, 2)),
     "parked": ("memory, 100,000 parked (threads: 10,000)", 100000, 10000, 100000, (1,)),
 }
+# Asked by name, or by 'all'. 0: it has no counterpart there.
+MORE = {
+    "lock_1": ("a lock that nobody else wants", 3000000, 3000000, 0, (1,)),
+    "lock_2": ("one mutex, 2 in turn", 3000000, 3000000, 0, (1, 2)),
+    "rwmutex": ("one rwmutex, readers and a writer", 3000000, 3000000, 0, (1, 2)),
+    "select_1": ("a plain receive, to read select beside", 4000000, 400000, 0, (1,)),
+    "select_2": ("select over 2 ready channels", 4000000, 400000, 0, (1,)),
+    "select_8": ("select over 8 ready channels", 4000000, 400000, 0, (1,)),
+    "select_64": ("select over 64 ready channels", 2000000, 100000, 0, (1,)),
+    "timer": ("a timer set and cancelled", 4000000, 400000, 0, (1,)),
+    "timers": ("a million timers that expire", 1000000, 10000, 0, (1,)),
+    "million": ("a million parked (threads: 5,000)", 1000000, 5000, 1000000, (1, 2)),
+    "hog": ("delay of a 1 ms sleeper beside hogs", 2000, 2000, 0, (2,)),
+    "blocking": ("100 in usleep(100 ms), undeclared", 100, 100, 0, (2,)),
+    "blocking_pool": ("100 in usleep(100 ms) by coir_blocking", 100, 100, 0, (2,)),
+    "file": ("cached random reads of 4 KiB, 64 at once", 200000, 200000, 0, (1, 2)),
+}
 BOOST = ("switch", "spawn", "pingpong", "fan", "mutex")
+ALL = QUESTIONS | MORE
 ROUNDS, ROUNDS_ALL = 5, 11
 
 
 def contenders(build, question, workers):
     """Who is asked, as functions that run one round."""
-    _, n_coir, n_threads, n_go, _ = QUESTIONS[question]
+    _, n_coir, n_threads, n_go, _ = ALL[question]
     binary = os.path.join(build, "bench", "bench_" + question)
     runs = {"coir": lambda: measure.program([binary, "coir", str(workers), str(n_coir)]),
             "pthreads": lambda: measure.program([binary, "pthreads", str(workers), str(n_threads)])}
-    go = measure.go_peer(build, "inproc")
+    go = measure.go_peer(build, "inproc") if n_go else None
     if go:
         runs["Go"] = lambda: measure.program([go, question, str(workers), str(n_go)])
     boost = measure.boost_peer(build, "fiber")
@@ -53,7 +71,7 @@ def cell(values, who):
 
 
 def row(build, question, workers, rounds):
-    title, *counts, _ = QUESTIONS[question]
+    title, *counts, _ = ALL[question]
     values = measure.interleave(rounds, contenders(build, question, workers),
                                 f"{question}, {workers} workers")
     coir = measure.median(values["coir"])
@@ -71,19 +89,19 @@ def row(build, question, workers, rounds):
 def main(argv):
     build, asked = argv[0], argv[1:]
     everything = asked == ["all"]
-    known = [*QUESTIONS, "echo"]
+    known = [*ALL, "echo"]
     unknown = [q for q in asked if q not in known and q != "all"]
     if unknown:
         sys.exit(f"no such question: {', '.join(unknown)}; there are {', '.join(known)}, all")
-    names = known if everything or not asked else asked
+    names = known if everything else asked or [*QUESTIONS, "echo"]
     rounds = ROUNDS_ALL if everything else ROUNDS
     start = time.monotonic()
     rows = []
-    if any(q in QUESTIONS for q in names):
+    if any(q in ALL for q in names):
         print(f"{'':40}   t {'coir':>12} sprd. {'pthreads':>13} sprd. {'Go':>13} sprd."
               f" {'faster':>8}  to Go  unit")
-    for q in (q for q in names if q in QUESTIONS):
-        rows += [row(build, q, workers, rounds) for workers in QUESTIONS[q][4]]
+    for q in (q for q in names if q in ALL):
+        rows += [row(build, q, workers, rounds) for workers in ALL[q][4]]
     if "echo" in names:
         rows += echo.table(build, rounds, everything or asked)
     with open(os.path.join(build, "bench.json"), "w") as f:
