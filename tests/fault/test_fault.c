@@ -156,7 +156,9 @@ static int spawns_without_end(void *arg)
     printf("%d coroutines on guards that take mappings\n", n);
     expect_eq(err, -ENOMEM);
     expect(n > 20000);
-    expect_eq(go(waits, c), -ENOMEM);
+    // The other worker's cache may still give a few.
+    for (err = 0, n = 0; n < 5000 && err == 0; n++) err = go(waits, c);
+    expect_eq(err, -ENOMEM);
     expect_eq(coir_sleep(COIR_MS), 0); // service goes on
     coir_chan_close(c);
     coir_sleep(100 * COIR_MS);
