@@ -18,11 +18,11 @@ void arch_entry_ints(void);
 
 // What the switch pops, and what arch_entry finds.
 struct entry_frame {
-    uintptr_t r15;
-    uintptr_t leave; // r14
-    uintptr_t enter; // r13
-    uintptr_t base;  // r12
-    uintptr_t fn;    // rbx
+    uintptr_t low_mark; // r15: its address
+    uintptr_t leave;    // r14
+    uintptr_t enter;    // r13
+    uintptr_t base;     // r12
+    uintptr_t fn;       // rbx
     uintptr_t rbp;
     uintptr_t entry; // return address
     uintptr_t pad;
@@ -136,7 +136,7 @@ void context_fini(struct context *c)
 
 void context_make(struct context *c, void *low, void *top, const struct arch_call *call,
                   bool only_ints, void (*fn)(void), void (*enter)(void *word),
-                  void (*leave)(void))
+                  void (*leave)(uintptr_t value), void **ret_low_mark)
 {
     size_t bytes = only_ints ? FRAME_BYTES_INTS : FRAME_BYTES;
     uintptr_t base = ((uintptr_t)top & ~(uintptr_t)15) - bytes;
@@ -148,7 +148,8 @@ void context_make(struct context *c, void *low, void *top, const struct arch_cal
 #else
     (void)low;
 #endif
-    frame->r15 = 0;
+    frame->low_mark = (uintptr_t)ret_low_mark;
+    *ret_low_mark = (void *)(base + bytes);
     frame->leave = (uintptr_t)leave;
     frame->enter = (uintptr_t)enter;
     frame->base = base;

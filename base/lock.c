@@ -36,7 +36,7 @@ void lock_acquire_slow(struct lock *l)
 }
 
 #if defined(COIR_DEBUG) || defined(COIR_MODEL)
-// A count of four bits a rank: a select holds several OBJECTs.
+// A count of four bits a rank: a select holds several OBJECTs, a closing scope its outer one.
 static uint64_t rank_unit(uint32_t rank)
 {
     return UINT64_C(1) << (rank * 4);
@@ -47,7 +47,7 @@ void lock_note_acquire(const struct lock *l)
     uint64_t *ranks = os_lock_ranks();
     uint64_t above = *ranks >> (l->rank * 4);
 
-    if (l->rank == LOCK_RANK_OBJECT)
+    if (l->rank == LOCK_RANK_OBJECT || l->rank == LOCK_RANK_SCOPE)
         must(above >> 4 == 0); // a lower rank under a higher one
     else
         must(above == 0);

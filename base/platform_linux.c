@@ -193,6 +193,7 @@ static _Thread_local void *self;
 static _Thread_local uint64_t lock_ranks;
 static _Thread_local uint64_t thread_id;
 static _Thread_local alignas(16) char scratch[OS_SCRATCH_BYTES];
+static _Thread_local alignas(16) char area[OS_AREA_BYTES];
 
 __attribute__((noinline)) void *os_self(void)
 {
@@ -221,6 +222,12 @@ __attribute__((noinline)) void *os_scratch(void)
 {
     __asm__ volatile("");
     return scratch;
+}
+
+__attribute__((noinline)) void *os_area(void)
+{
+    __asm__ volatile("");
+    return area;
 }
 
 __attribute__((noinline)) int *os_errno(void)

@@ -10,6 +10,7 @@
 #include <coir/debug.h>
 #include <coir/io.h>
 #include <coir/runtime.h>
+#include <coir/scope.h>
 #include <coir/spawn.h>
 #include <coir/sync.h>
 

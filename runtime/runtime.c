@@ -64,6 +64,7 @@ static int start_with(coir_runtime *rt, enum poller_kind kind)
     rt->sched.thread_start = c->thread_start;
     rt->sched.thread_stop = c->thread_stop;
     rt->sched.thread_arg = c->thread_arg;
+    rt->sched.ending = scope_coroutine_ends;
     rt->sched.log = c->log;
     rt->sched.log_arg = c->log_arg;
     rt->sched.coroutines_max = c->coroutines_max;

@@ -4,6 +4,7 @@
 
 #include "base/atomic.h"
 #include "coir/runtime.h"
+#include "coir/spawn.h"
 #include "sched/sched.h"
 
 enum { RUNTIME_RUNS, RUNTIME_STOPS };
@@ -43,6 +44,15 @@ void runtime_forked(void);
 // Writes one line to the log callback, if there is one. Any thread; the line is cut at 255.
 void runtime_log(coir_runtime *rt, int level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+// 'opts' fills what 'how' leaves open; what fails is counted and logged. What coir_go returns.
+struct spawn;
+int runtime_spawn(coir_runtime *rt, const coir_options *opts, struct spawn *how);
+// Where this thread's spawn stub has written.
+struct arch_call *spawn_capture_area(void);
+
+// A coroutine that keeps a scope (its own or its parent's) returned 'value' (scope.c).
+void scope_coroutine_ends(struct g *g, uintptr_t value);
 
 // Checks 'config' (NULL: all default) and fills *ret with every default. 'read_environment' is
 // coir_run's. 0 | -EINVAL, with a line through the config's log | -ENOTSUP

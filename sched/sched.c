@@ -272,7 +272,7 @@ static void commit_park(struct m *m, struct g *g)
         return;
     }
     // [CANCEL-LOOK] seq_cst, pairs with [CANCEL-SET]; behind [G-COMMIT].
-    if (load_seq_cst(&g->canceled)) sched_cancel_wait(g, ticket);
+    if (load_seq_cst(&g->cancel.asked) & CANCEL_ASKED) sched_cancel_wait(g, ticket);
 }
 
 static void release(struct m *m, struct g *g)
@@ -356,10 +356,14 @@ static void enter_g(void *word)
     arrive(word);
 }
 
-static void leave_g(void)
+static void leave_g(uintptr_t value)
 {
     struct m *m = m_self();
 
+    if (m && (m->g->cancel.bound || m->g->has_locals)) {
+        m->sched->ending(m->g, value);
+        m = m_self();
+    }
     if (!m) os_thread_end(); // in a child of fork: there is nobody to go on with
     sched_enter_as(m);
     leave(m, m->g, LEAVE_END);
@@ -476,16 +480,18 @@ static struct g *make(struct sched *s, struct p *p, const struct spawn *how)
     // returned as zeros starts where no older life has been.
     // relaxed, all: nobody knows g yet
     if (load_own(&g->task.wait) == 0) store_relaxed(&g->task.wait, g->id << 20 << 3);
-    store_relaxed(&g->canceled, 0);
+    store_relaxed(&g->cancel.asked, 0);
     store_relaxed(&g->timer.home, NULL);
     g->task.is_thread = false;
     g->saved_errno = 0;
     g->budget = G_TICKS;
-    g->shields = 0;
+    g->cancel.shields = 0;
+    g->cancel.bound = NULL;
+    g->has_locals = false;
     g->site = how->site;
     set_name(g, how->name);
     context_make(&g->context, g->stack.low, g, how->call, how->only_ints, how->fn,
-                 enter_g, leave_g);
+                 enter_g, leave_g, &g->low_mark);
     return g;
 }
 
@@ -508,6 +514,7 @@ static int spawn_inside(struct m *m, struct sched *s, const struct spawn *how)
     struct g *g = make(s, m->p, how);
 
     if (g) {
+        if (how->born) how->born(how->born_arg, g);
         g_start(g);
         count_made(m);
         push_new(m, g);
@@ -526,6 +533,7 @@ static int spawn_outside(struct sched *s, const struct spawn *how)
 
         err = g ? 0 : -ENOMEM;
         if (g) {
+            if (how->born) how->born(how->born_arg, g);
             g_start(g);
             add_relaxed(&s->made_outside, 1); // relaxed: see sched_live
             sched_push_outside(g);

@@ -41,6 +41,9 @@ struct sched {
     enum poller_kind poller_kind;
     void (*thread_start)(void *), (*thread_stop)(void *);
     void *thread_arg;
+    // The runtime's, called on a coroutine that keeps a scope or locals, when its function has
+    // returned 'value'.
+    void (*ending)(struct g *g, uintptr_t value);
     void (*log)(void *arg, int level, const char *line); // NULL: silent
     void *log_arg;
     uint32_t coroutines_max; // 0: none
@@ -91,11 +94,16 @@ struct spawn {
     const struct coir_site *site;
     const char *name;   // NULL: none; copied
     size_t stack_bytes; // 0: the default
+    // Called, if not NULL, with the new coroutine before anybody can see it.
+    void (*born)(void *arg, struct g *g);
+    void *born_arg;
 };
 
 // Makes a coroutine and queues it. Any thread. 0 | -ENOMEM | -EAGAIN | -ECANCELED (stopping)
 int sched_spawn(struct sched *s, const struct spawn *how);
 
+// Sets the bit 'why' (cancel.h) for g and ends its wait. Any thread, while g cannot end.
+void sched_cancel(struct g *g, uint32_t why);
 // Cancels every coroutine: from now on their waits end with -ECANCELED. Any thread.
 void sched_cancel_all(struct sched *s);
 // Ends g's wait 'ticket' because g is cancelled, or asks its operation to end; nothing if that

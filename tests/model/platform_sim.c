@@ -144,6 +144,12 @@ void *os_scratch(void)
     return sim_self()->scratch;
 }
 
+void *os_area(void)
+{
+    static_assert(sizeof(sim_self()->area) == OS_AREA_BYTES, "the seam's size");
+    return sim_self()->area;
+}
+
 int *os_errno(void)
 {
     return &sim_self()->err;
