@@ -21,7 +21,8 @@
 // S4  Locks nest from a scope to one inside it, never the other way.
 // S5  When the opener leaves a scope, its own bits become those that the scope around says, under
 //     that one's lock: a walk of the outer one comes before (and is seen) or after (and sets them
-//     again, because a walk reaches the opener of every scope that it marks).
+//     again, because a walk reaches the opener of every scope that it marks). They are set, not
+//     only kept: an inner scope that the walk had not marked yet may have taken them back.
 // S6  What was first decides: a failure is kept if no failure was before; a child's -ECANCELED is
 //     no failure where a cancel or the deadline made it. Deadlines: sched/cancel.h, K2.
 //
@@ -284,8 +285,10 @@ static void leave_locked(struct scope *s)
     if (parent && parent->canceled) keep |= CANCEL_SCOPE;
     if (is_timed(parent)) keep |= CANCEL_TIMED;
     uint32_t drop = (CANCEL_SCOPE | CANCEL_TIMED) & ~keep;
-    // [CANCEL-NOTE] acq_rel, pairs with [CANCEL-SET].
+    // [CANCEL-NOTE] acq_rel, both, pairs with [CANCEL-SET].
     if (load_own(&c->asked) & drop) and_acq_rel(&c->asked, ~drop);
+    // A scope inside this one may have taken back what the walk gives only once (S5).
+    if (keep & ~load_own(&c->asked)) or_acq_rel(&c->asked, keep);
     c->bound = parent ? &parent->bound : NULL;
     if (s->opener_g) s->opener_g->low_mark = s->low_mark;
 }

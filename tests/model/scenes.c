@@ -50,6 +50,12 @@ const struct scene scenes[] = {
     {"ready_while_stopping", scene_ready_while_stopping, 0},
     {"poor", scene_poor, 0},
     {"looks_inside", scene_looks_inside, 0},
+    {"scope_tree", scene_scope_tree, 0},
+    {"scope_cancel_or_value", scene_scope_cancel_or_value, 0},
+    {"scope_turnstile", scene_scope_turnstile, 0},
+    {"scope_reading", scene_scope_reading, 0},
+    {"scope_left_open", scene_scope_left_open, 0},
+    {"scope_of_a_thread", scene_scope_of_a_thread, 0},
     {"generated", scene_generated, 0},
 };
 const unsigned n_scenes = sizeof(scenes) / sizeof(scenes[0]);
