@@ -51,8 +51,10 @@ int runtime_spawn(coir_runtime *rt, const coir_options *opts, struct spawn *how)
 // Where this thread's spawn stub has written.
 struct arch_call *spawn_capture_area(void);
 
-// A coroutine that keeps a scope (its own or its parent's) returned 'value' (scope.c).
+// A coroutine that keeps scopes, is a child or has locals returned 'value' (scope.c).
 void scope_coroutine_ends(struct g *g, uintptr_t value);
+// Destroys and forgets g's values; g itself, which has some (local.c).
+void locals_end(struct g *g);
 
 // Checks 'config' (NULL: all default) and fills *ret with every default. 'read_environment' is
 // coir_run's. 0 | -EINVAL, with a line through the config's log | -ENOTSUP

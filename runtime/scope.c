@@ -461,6 +461,10 @@ static void close_leftovers(struct g *g)
 void scope_coroutine_ends(struct g *g, uintptr_t value)
 {
     close_leftovers(g);
+    if (g->has_locals) {
+        locals_end(g);
+        close_leftovers(g);
+    }
 
     struct scope *s = scope_of_bound(g->cancel.bound);
     g->cancel.bound = NULL;

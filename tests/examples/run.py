@@ -97,6 +97,13 @@ def sieve(program):
     assert ran(program, "100").split() == [str(p) for p in primes]
 
 
+def tags(program):
+    said = ran(program)
+    for i in (1, 2, 3):
+        assert f"request {i}: begins" in said and f"request {i}: ends" in said, said
+    assert said.endswith("nobody: all served\n"), said
+
+
 def mirrors(program):
     assert ran(program) == "near has it, after less than a second\n"
 
@@ -276,7 +283,7 @@ def main(argv):
             print("skipped: no ring can be had here")
             return 77
     {"hello": hello, "sieve": sieve, "pipeline": pipeline,
-     "mirrors": mirrors, "echo": echo, "proxy": proxy,
+     "mirrors": mirrors, "tags": tags, "echo": echo, "proxy": proxy,
      "http": http, "kv": kv, "curl": curl, "pq": pq}[what](*programs)
     return 0
 

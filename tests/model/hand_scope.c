@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// hand_scope - scenes for scopes: what a cancel, a deadline, a failure reach, and what they must not.
+// hand_scope - scenes for scopes: what a cancel, a deadline, a failure reach, and what they must
+// not.
 //
 // The reference model of a tree of scopes is a record for each, kept by the scene: which reasons
 // there were to cancel it, noted before the library hears of them, and how many children live.
