@@ -68,6 +68,9 @@ void *os_area(void);
 // the M.
 int *os_errno(void);
 
+// Threads that the process has, this one too; 0 where the kernel does not tell.
+unsigned os_thread_count(void);
+
 // min(affinity mask, cgroup v1 or v2 CPU quota over all ancestors, rounded up); at least 1.
 unsigned os_cpu_count(void);
 

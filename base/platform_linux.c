@@ -342,6 +342,20 @@ unsigned os_cpu_count(void)
     return n > 0 ? n : 1;
 }
 
+// ---- How many threads ------------------------------------------------------------------------
+
+unsigned os_thread_count(void)
+{
+    FILE *file = fopen("/proc/self/status", "re");
+    char line[256];
+    unsigned n = 0;
+
+    while (file && fgets(line, sizeof(line), file))
+        if (strncmp(line, "Threads:", 8) == 0) n = (unsigned)strtoul(line + 8, NULL, 10);
+    if (file) fclose(file);
+    return n;
+}
+
 // ---- Memory --------------------------------------------------------------------------------
 
 void *os_alloc(size_t bytes, size_t align)

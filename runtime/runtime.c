@@ -3,7 +3,8 @@
 //
 //     coir_start   config, driver by trying (a ring, else epoll), scheduler
 //     coir_stop    cancel all, drain until the deadline; 0 left: end the workers, free all
-//     coir_run     start, one coroutine, stop; who does not end is named and abandoned
+//     coir_run     start, one coroutine, stop; who does not end is named and abandoned; where
+//                  nothing can run any more, a report (deadlock.c)
 #include "runtime/runtime.h"
 
 #include <errno.h>
@@ -20,6 +21,8 @@
 #include "sched/park.h"
 
 #define CANCEL_AGAIN_NS (20 * COIR_MS)
+#define NAP_FIRST (10 * COIR_MS)
+#define NAP_MOST COIR_SEC
 
 coir_runtime *runtime_self(void)
 {
@@ -160,11 +163,13 @@ int coir_stop(coir_runtime *rt, int64_t deadline)
 
 // ---- Run ---------------------------------------------------------------------------------------
 
+// In memory of its own: who does not end within stop_ns may come back to it after coir_run.
 struct first {
     int (*fn)(void *);
     void *arg;
+    struct sched *sched;
     int result;
-    struct parker done;
+    atomic_u32 done;
 };
 
 static void run_first(void *arg)
@@ -172,7 +177,36 @@ static void run_first(void *arg)
     struct first *first = arg;
 
     first->result = first->fn(first->arg);
-    parker_unpark(&first->done);
+    // [FIRST-DONE] release, pairs with [FIRST-SEEN].
+    store_release(&first->done, 1);
+    parker_unpark(&first->sched->watcher);
+}
+
+// Sleeps until the first coroutine has returned, or nothing can run any more. Where only threads
+// of the host's keep hope alive it looks again, ever more rarely: their end tells nobody.
+static int wait_for_first(coir_runtime *rt, struct first *first)
+{
+    struct sched *s = &rt->sched;
+    int64_t nap = NAP_FIRST;
+
+    for (;;) {
+        // [WATCH-SET] seq_cst, pairs with [IDLE-FENCE]: who goes idle afterwards tells us; who
+        // did before is in our look.
+        swap_seq_cst(&s->watched, 1);
+        enum deadlock dead = deadlock_look(rt);
+        // [FIRST-SEEN] acquire, pairs with [FIRST-DONE].
+        if (load_acquire(&first->done)) return first->result;
+        if (dead == DEADLOCK_YES) break;
+        if (dead == DEADLOCK_NO) {
+            parker_park(&s->watcher, CLOCK_NEVER);
+            continue;
+        }
+        store_relaxed(&s->watched, 0); // relaxed: told too often costs a look
+        if (parker_park(&s->watcher, clock_after(nap)) == -ETIMEDOUT && nap < NAP_MOST)
+            nap *= 2;
+    }
+    deadlock_report(rt);
+    return -EDEADLK;
 }
 
 static void name_survivor(void *arg, struct g *g)
@@ -188,22 +222,26 @@ static void name_survivor(void *arg, struct g *g)
 
 int coir_run(const coir_config *config, int (*fn)(void *), void *arg)
 {
-    struct first first = {.fn = fn, .arg = arg};
     coir_runtime *rt;
 
     if (!fn) return -EINVAL;
     if (g_self()) return -EDEADLK;
+    struct first *first = os_alloc(sizeof(*first), alignof(struct first));
+    if (!first) return -ENOMEM;
     int err = start(config, true, &rt);
-    if (err < 0) return err;
-
-    err = coir_spawn(rt, NULL, run_first, &first);
-    if (err == 0)
-        parker_park(&first.done, CLOCK_NEVER);
-    else
-        first.result = err;
+    if (err < 0) {
+        os_free(first);
+        return err;
+    }
+    *first = (struct first){.fn = fn, .arg = arg, .sched = &rt->sched};
+    rt->first = first;
+    err = coir_spawn(rt, NULL, run_first, first);
+    if (err == 0) err = wait_for_first(rt, first);
     if (coir_stop(rt, clock_after(rt->config.stop_ns)) > 0)
         gtable_each(&rt->sched.gtable, name_survivor, rt);
-    return first.result;
+    else
+        os_free(first);
+    return err;
 }
 
 // ---- Questions ---------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ struct coir_runtime {
         forks; // os_forks then: another number now means that its threads are not here
     coir_config config; // with every default filled in
     char driver_why[128];
+    struct first *first; // coir_run's; stays with a runtime that is abandoned
 
     // Atomic.
     atomic_u32 state;          // one coir_stop at a time
@@ -55,6 +56,13 @@ struct arch_call *spawn_capture_area(void);
 void scope_coroutine_ends(struct g *g, uintptr_t value);
 // Destroys and forgets g's values; g itself, which has some (local.c).
 void locals_end(struct g *g);
+
+// Whether anything can ever run again (deadlock.c).
+enum deadlock { DEADLOCK_NO, DEADLOCK_MAYBE, DEADLOCK_YES };
+// MAYBE: nothing can, unless a thread that is not the runtime's nor the caller does it.
+enum deadlock deadlock_look(coir_runtime *rt);
+// Tells the log who waits on what.
+void deadlock_report(coir_runtime *rt);
 
 // Checks 'config' (NULL: all default) and fills *ret with every default. 'read_environment' is
 // coir_run's. 0 | -EINVAL, with a line through the config's log | -ENOTSUP

@@ -23,6 +23,8 @@ static void remove_idle_locked(struct idle *idle, struct p *p)
 {
     list_remove(&p->idle_node);
     store_relaxed(&idle->n, load_own(&idle->n) - 1); // relaxed: a hint
+    if (p->expects) idle->n_expecting--;
+    p->expects = false;
 }
 
 void idle_add(struct sched *s, struct p *p)
@@ -112,6 +114,19 @@ static bool work_anywhere(struct sched *s)
         if (runq_len(&s->ps[i].runq) > 0) return true;
     // relaxed: ordered by the caller's fence
     return load_relaxed(&s->exiting) != 0;
+}
+
+bool idle_is_quiet(struct sched *s, uint64_t *ret_epoch)
+{
+    *ret_epoch = 0;
+    lock_acquire(&s->idle.lock);
+    // relaxed, all: written under this lock, but for a P's way from USER to RT and back
+    bool quiet = s->idle.n_expecting == 0 && !work_anywhere(s) &&
+                 load_relaxed(&s->idle.n) + load_relaxed(&s->idle.n_retired) == s->n_p;
+    for (uint32_t i = 0; i < s->n_p; i++)
+        *ret_epoch += load_relaxed(&s->ps[i].word) >> 32;
+    lock_release(&s->idle.lock);
+    return quiet;
 }
 
 // Wakes one for the caller, who counted it as spinning. False: nobody was there, the count is as
@@ -226,6 +241,10 @@ struct queue idle_sleep(struct m *m)
     lock_acquire(&s->idle.lock);
     p_give(own);
     put_idle_locked(&s->idle, own);
+    // relaxed: our own timers, until the P is taken
+    own->expects = poller_in_flight(m->poller) > 0 ||
+                   load_relaxed(&own->timers.earliest) != CLOCK_NEVER;
+    if (own->expects) s->idle.n_expecting++;
     m->p = NULL;
     lock_release(&s->idle.lock);
     idle_spin_end(m);

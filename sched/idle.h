@@ -37,7 +37,8 @@ struct sched;
 
 struct idle {
     struct lock lock;
-    struct list ps; // idle Ps, last one first; guarded by lock
+    struct list ps;       // idle Ps, last one first; guarded by lock
+    uint32_t n_expecting; // of them, those that expect something; guarded by lock
 
     // Atomic: written under the lock, read by anybody.
     atomic_u32 n;
@@ -67,6 +68,11 @@ void idle_retire(struct m *m);
 // m found nothing: gives its P up, sleeps, and comes back with a P in state RT. Operations that
 // finished meanwhile are returned for the caller to ready.
 struct queue idle_sleep(struct m *m);
+
+// True if every worker sleeps, none expects a timer or the end of an operation, and nothing stands
+// in a queue. *ret_epoch moves whenever a P is taken: equal before and after a look, no worker ran
+// meanwhile. Any thread.
+bool idle_is_quiet(struct sched *s, uint64_t *ret_epoch);
 
 // m starts to look for work at others', if not too many do already. False: it must not.
 bool idle_spin_begin(struct m *m);

@@ -64,6 +64,9 @@ struct sched {
     // and sysmon's look. For stamps (decision 12).
     atomic_i64 coarse;
     struct parker stopper; // readied when no coroutine is left after 'stopping'
+    atomic_u32 n_threads;  // that the runtime has started: workers, sysmon
+    atomic_u32 watched;    // somebody wants to know when all is quiet (idle_is_quiet) ...
+    struct parker watcher; // ... and is told once, here
 };
 
 struct sched_config {
@@ -110,7 +113,8 @@ void sched_cancel_all(struct sched *s);
 // wait is over. Any thread (park.c).
 void sched_cancel_wait(struct g *g, uint64_t ticket);
 
-// A worker went idle, behind a full fence: tells the stopper if no coroutine is left.
+// A worker went idle, behind a full fence: tells the stopper if no coroutine is left, and the
+// watcher if nothing is under way.
 void sched_went_idle(struct sched *s);
 
 // The running coroutine lets others run.

@@ -77,8 +77,10 @@ int sysmon_start(struct sched *s)
     if (s->n_p == 1) return 0;
     sm->ticks = os_alloc(s->n_p * sizeof(sm->ticks[0]), alignof(uint32_t));
     if (!sm->ticks) return -ENOMEM;
+    add_relaxed(&s->n_threads, 1); // relaxed: before it can show itself
     err = os_thread_start(&sm->thread, sysmon_main, s, "coir-sysmon");
     if (err < 0) {
+        add_relaxed(&s->n_threads, (uint32_t)-1); // relaxed: a count
         os_free(sm->ticks);
         return err;
     }

@@ -104,6 +104,13 @@ def tags(program):
     assert said.endswith("nobody: all served\n"), said
 
 
+def stuck(program):
+    said = ran(program)
+    assert "nothing can run any more, 3 coroutines wait" in said, said
+    for name in ("ada", "zeno"):
+        assert re.search(rf"\({name}\) spawned at .*stuck.c:\d+ waits: mutex 0x", said), said
+
+
 def mirrors(program):
     assert ran(program) == "near has it, after less than a second\n"
 
@@ -283,7 +290,7 @@ def main(argv):
             print("skipped: no ring can be had here")
             return 77
     {"hello": hello, "sieve": sieve, "pipeline": pipeline,
-     "mirrors": mirrors, "tags": tags, "echo": echo, "proxy": proxy,
+     "mirrors": mirrors, "tags": tags, "stuck": stuck, "echo": echo, "proxy": proxy,
      "http": http, "kv": kv, "curl": curl, "pq": pq}[what](*programs)
     return 0
 

@@ -188,6 +188,15 @@ bool os_symbol(const void *at, struct os_symbol *ret_symbol)
     return false;
 }
 
+unsigned os_thread_count(void)
+{
+    unsigned n = 0;
+
+    for (uint32_t i = 0; i < SIM_THREADS; i++)
+        n += sim.threads[i].wait != SIM_FREE && sim.threads[i].wait != SIM_ENDED;
+    return n;
+}
+
 unsigned os_cpu_count(void)
 {
     return 2;
