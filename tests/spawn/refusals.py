@@ -55,6 +55,15 @@ CASES = [
     ("an option that is not there", BOTH,
      "void f(void); int t(void) { return coir_go_with(coir_opts(.{} = 0), f); }",
      "color", "stack_bytes", "color"),
+    ("a scope's child that returns a pointer", BOTH,
+     "{} f(void); int t(coir_scope *s) { return coir_scope_go(s, f); }",
+     "void *", "long", "coir_scope_go: the function must return nothing or an integer"),
+    ("a scope's child that returns a double", BOTH,
+     "{} f(void); int t(coir_scope *s) { return coir_scope_go(s, f); }",
+     "double", "_Bool", "coir_scope_go: the function must return nothing or an integer"),
+    ("a runtime where a scope belongs", BOTH,
+     "void f(void); int t({} *s) { return coir_scope_go(s, f); }",
+     "coir_runtime", "coir_scope", "incompatible"),
 ]
 
 
