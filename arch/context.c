@@ -3,7 +3,13 @@
 
 #include <string.h>
 
+#if defined(__x86_64__)
 #include "arch/x86_64/frame.h"
+#elif defined(__aarch64__)
+#include "arch/aarch64/frame.h"
+#else
+#error "no switch for this architecture: see arch/"
+#endif
 
 #ifdef CONTEXT_ASAN
 #include <sanitizer/asan_interface.h>
@@ -16,21 +22,6 @@
 void arch_entry(void);
 void arch_entry_ints(void);
 
-// What the switch pops, and what arch_entry finds.
-struct entry_frame {
-    uintptr_t low_mark; // r15: its address
-    uintptr_t leave;    // r14
-    uintptr_t enter;    // r13
-    uintptr_t base;     // r12
-    uintptr_t fn;       // rbx
-    uintptr_t rbp;
-    uintptr_t entry; // return address
-    uintptr_t pad;
-    struct arch_call call;
-};
-
-static_assert(offsetof(struct entry_frame, entry) == FRAME_REGS,
-              "known to the assembler");
 static_assert(offsetof(struct entry_frame, call) == FRAME_CALL, "known to the assembler");
 static_assert(sizeof(struct entry_frame) == FRAME_BYTES, "known to the assembler");
 
@@ -148,14 +139,56 @@ void context_make(struct context *c, void *low, void *top, const struct arch_cal
 #else
     (void)low;
 #endif
+    // The registers that nobody reads are zero, the frame pointer above all: walks end there.
+    memset(frame, 0, offsetof(struct entry_frame, call));
     frame->low_mark = (uintptr_t)ret_low_mark;
     *ret_low_mark = (void *)(base + bytes);
     frame->leave = (uintptr_t)leave;
     frame->enter = (uintptr_t)enter;
     frame->base = base;
     frame->fn = (uintptr_t)fn;
-    frame->rbp = 0; // frame-pointer walks end here
     frame->entry = only_ints ? (uintptr_t)arch_entry_ints : (uintptr_t)arch_entry;
     memcpy(&frame->call, call, only_ints ? sizeof(call->ints) : sizeof(*call));
     c->sp = frame;
 }
+
+// ---- A call on another stack -------------------------------------------------------------------
+
+#ifdef CONTEXT_ASAN
+
+struct visit {
+    void (*fn)(void *);
+    void *arg;
+    const void *home; // the stack that was left
+    size_t home_bytes;
+};
+
+UNINSTRUMENTED static void visit(void *arg)
+{
+    struct visit *v = arg;
+
+    __sanitizer_finish_switch_fiber(NULL, &v->home, &v->home_bytes);
+    v->fn(v->arg);
+    __sanitizer_start_switch_fiber(NULL, v->home, v->home_bytes);
+}
+
+UNINSTRUMENTED void context_on_stack(void *low, void *top, void (*fn)(void *), void *arg)
+{
+    struct visit v = {.fn = fn, .arg = arg};
+    void *fake = NULL;
+
+    __asan_unpoison_memory_region(low, (size_t)((char *)top - (char *)low));
+    __sanitizer_start_switch_fiber(&fake, low, (size_t)((char *)top - (char *)low));
+    arch_on_stack(visit, &v, (void *)((uintptr_t)top & ~(uintptr_t)15));
+    __sanitizer_finish_switch_fiber(fake, NULL, NULL);
+}
+
+#else
+
+void context_on_stack(void *low, void *top, void (*fn)(void *), void *arg)
+{
+    (void)low;
+    arch_on_stack(fn, arg, (void *)((uintptr_t)top & ~(uintptr_t)15));
+}
+
+#endif

@@ -37,15 +37,21 @@
 
 // What a call's arguments are in registers and on the stack: the spawn stub fills one, the entry
 // frame plays it back. Offsets are known to spawn.S and context.S.
+#if defined(__aarch64__)
+#define ARCH_INTS 8
+#else
+#define ARCH_INTS 6
+#endif
+
 struct arch_call {
-    alignas(16) uint64_t ints[6];
+    alignas(16) uint64_t ints[ARCH_INTS];
     unsigned char vectors[8][16];
     unsigned char stack[128];
 };
 
-static_assert(sizeof(struct arch_call) == 304, "known to the assembler");
-static_assert(offsetof(struct arch_call, vectors) == 48, "known to the assembler");
-static_assert(offsetof(struct arch_call, stack) == 176, "known to the assembler");
+static_assert(offsetof(struct arch_call, vectors) == 8 * ARCH_INTS, "known to spawn.S");
+static_assert(offsetof(struct arch_call, stack) == 8 * ARCH_INTS + 128,
+              "known to spawn.S");
 
 struct context {
     void *sp; // where it goes on; meaningless while it runs
@@ -82,6 +88,12 @@ void context_adopt(struct context *c);
 // Ends a context that will never run again and does not run now. An adopted one too.
 void context_fini(struct context *c);
 
+// Calls fn(arg) on the empty stack from low to top and comes back: a call, not a context. Where a
+// coroutine parks inside, its registers are saved on that stack.
+void context_on_stack(void *low, void *top, void (*fn)(void *), void *arg);
+
+// The assembler's half of that.
+void arch_on_stack(void (*fn)(void *), void *arg, void *top);
 // The assembler's half: saves, stores the stack pointer, loads the other one, restores.
 void *arch_switch(void **ret_sp, void *to_sp, void *word);
 

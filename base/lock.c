@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "base/lock.h"
 
+#include <assert.h>
+
 #include "base/clock.h"
 #include "base/panic.h"
 #include "base/platform.h"
@@ -36,29 +38,36 @@ void lock_acquire_slow(struct lock *l)
 }
 
 #if defined(COIR_DEBUG) || defined(COIR_MODEL)
-// A count of four bits a rank: a select holds several OBJECTs, a closing scope its outer one.
-static uint64_t rank_unit(uint32_t rank)
+// A count of four bits a rank, but all the rest for OBJECT: a select holds many. A closing
+// scope holds its outer one's.
+#define OBJECT_SHIFT 40u
+
+static_assert((LOCK_RANK_COUNT - 1) * 4 <= OBJECT_SHIFT, "every rank has its count");
+
+static uint32_t rank_shift(uint32_t rank)
 {
-    return UINT64_C(1) << (rank * 4);
+    return rank == LOCK_RANK_OBJECT ? OBJECT_SHIFT : (rank - 1) * 4;
 }
 
 void lock_note_acquire(const struct lock *l)
 {
     uint64_t *ranks = os_lock_ranks();
-    uint64_t above = *ranks >> (l->rank * 4);
+    uint64_t others = *ranks & ((UINT64_C(1) << OBJECT_SHIFT) - 1);
+    uint32_t from = l->rank == LOCK_RANK_OBJECT ? 0 : rank_shift(l->rank);
 
-    if (l->rank == LOCK_RANK_OBJECT || l->rank == LOCK_RANK_SCOPE)
-        must(above >> 4 == 0); // a lower rank under a higher one
-    else
-        must(above == 0);
-    *ranks += rank_unit(l->rank);
+    // An outer scope's lock before an inner one's.
+    if (l->rank == LOCK_RANK_SCOPE) from += 4;
+    // Else a lower rank is taken under a higher one, or one beside its like.
+    must(others >> from == 0);
+    *ranks += UINT64_C(1) << rank_shift(l->rank);
 }
 
 void lock_note_release(const struct lock *l)
 {
     uint64_t *ranks = os_lock_ranks();
+    uint64_t mask = l->rank == LOCK_RANK_OBJECT ? UINT64_MAX : 15;
 
-    must(*ranks >> (l->rank * 4) & 15); // released by who does not hold it
-    *ranks -= rank_unit(l->rank);
+    must(*ranks >> rank_shift(l->rank) & mask); // released by who does not hold it
+    *ranks -= UINT64_C(1) << rank_shift(l->rank);
 }
 #endif

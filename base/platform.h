@@ -8,6 +8,7 @@
 #pragma once
 
 #include <poll.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -58,7 +59,7 @@ uint64_t os_thread_id(void);
 uint64_t *os_lock_ranks(void);
 // OS_SCRATCH_BYTES of this thread's own, 16-aligned: what must survive from one call to the next
 // where nothing runs in between.
-#define OS_SCRATCH_BYTES 304
+#define OS_SCRATCH_BYTES 320
 void *os_scratch(void);
 // OS_AREA_BYTES more of its own, zero-filled when it starts: what an ordinary thread has where a
 // coroutine has its descriptor.
@@ -70,6 +71,8 @@ int *os_errno(void);
 
 // Threads that the process has, this one too; 0 where the kernel does not tell.
 unsigned os_thread_count(void);
+// True if this thread has a shadow stack (CET): a switch would end the process.
+bool os_shadow_stack(void);
 
 // min(affinity mask, cgroup v1 or v2 CPU quota over all ancestors, rounded up); at least 1.
 unsigned os_cpu_count(void);
@@ -106,14 +109,28 @@ size_t os_page_bytes(void);
 // Private, anonymous, NORESERVE, no huge pages, page-aligned, zero-filled. NULL: -ENOMEM
 void *os_map(size_t bytes);
 void os_unmap(void *p, size_t bytes);
-// Gives the pages back; they read as zero afterwards.
-void os_discard(void *p, size_t bytes);
+// Gives the pages of n pieces back, each of 'bytes'; they read as zero afterwards. Guards stay.
+void os_discard(void *const *pieces, size_t bytes, unsigned n);
+// Makes the mapping as it was when it was new, page tables and all: zero-filled, no guards.
+// 0 | -ENOMEM (nothing happened)
+int os_renew(void *p, size_t bytes);
+// How far above 'low' the first page lies that was ever touched; 'bytes' if none was. Fit for a
+// signal handler.
+size_t os_first_touched(const void *low, size_t bytes);
 // Makes 'n' guards of 'bytes' each, 'stride' apart from 'first', that take no mapping
 // (MADV_GUARD_INSTALL, in batches). 0 | -EINVAL (the kernel has none, or only pretends to:
 // the first guard is believed when the kernel itself fails to read it) | -ENOMEM
 int os_guard_light(void *first, size_t bytes, size_t stride, unsigned n);
 // One guard by PROT_NONE; takes two mappings. 0 | -ENOMEM
 int os_guard_protect(void *p, size_t bytes);
+// From now on a SIGSEGV of the kernel's on a thread with os_self() set calls look(address) first,
+// in the handler, and then has the outcome that it would have had. Counted: each begin wants an
+// end, the last of which gives the disposition back. All give the same 'look'.
+void os_fault_begin(void (*look)(uintptr_t address));
+void os_fault_end(void);
+// An alternate signal stack for this thread. NULL: out of memory.
+void *os_altstack_begin(void);
+void os_altstack_end(void *altstack); // NULL is allowed
 // Tells valgrind, where we run under it, that this is a stack: a switch to it is no overflow.
 void os_stack_note(void *low, void *high);
 // vm.max_map_count, or 65530 where it cannot be read.
@@ -143,14 +160,15 @@ bool os_symbol(const void *at, struct os_symbol *ret_symbol);
 int os_eventfd(void); // blocking: a ring must be able to wait for it
 ssize_t os_read(int fd, void *buf, size_t n);
 ssize_t os_write(int fd, const void *buf, size_t n);
-ssize_t os_readv(int fd, const struct iovec *iov, int n);
-ssize_t os_writev(int fd, const struct iovec *iov, int n);
+// 'offset' -1: at the descriptor's own position, which moves.
+ssize_t os_readv(int fd, const struct iovec *iov, int n, int64_t offset);
+ssize_t os_writev(int fd, const struct iovec *iov, int n, int64_t offset);
 // os_writev and os_writev_nowait neither raise SIGPIPE nor leave it pending; os_write is for our
 // own descriptors. The drop is for a ring's writes, which raise it on their worker.
 void os_sigpipe_drop(void);
 // With RWF_NOWAIT: -EAGAIN where it would block, -EOPNOTSUPP where it cannot know.
-ssize_t os_readv_nowait(int fd, const struct iovec *iov, int n);
-ssize_t os_writev_nowait(int fd, const struct iovec *iov, int n);
+ssize_t os_readv_nowait(int fd, const struct iovec *iov, int n, int64_t offset);
+ssize_t os_writev_nowait(int fd, const struct iovec *iov, int n, int64_t offset);
 ssize_t os_recvmsg(int fd, struct msghdr *msg, int flags);
 ssize_t os_sendmsg(int fd, const struct msghdr *msg, int flags);
 ssize_t os_recv(int fd, void *buf, size_t n, int flags);
@@ -171,12 +189,50 @@ int os_fcntl_setfl(int fd, int flags);
 int os_poll(struct pollfd *fds, unsigned n, int64_t deadline);
 // S_IFMT bits of what fd is | -EBADF
 int os_fd_kind(int fd);
-int os_unlink(const char *path);
 
-// getaddrinfo for stream sockets: blocks for as long as it likes. Writes up to 'most' entries of
-// 'stride' bytes, each a struct sockaddr_storage and a socklen_t behind it.
-// The number of them | -ENOENT (unknown name) | -EAGAIN | -ENOMEM
-int os_lookup(const char *host, uint16_t port, void *ret_list, size_t stride, int most);
+// ---- Files, names, processes: may block ------------------------------------------------------
+
+int os_open(const char *path, int flags, mode_t mode);
+int os_fsync(int fd, bool data_only);
+struct statx;
+int os_statx(int dirfd, const char *path, int flags, unsigned mask, struct statx *ret);
+int os_unlink(const char *path);
+int os_rename(const char *from, const char *to);
+int os_mkdir(const char *path, mode_t mode);
+int64_t os_seek(int fd, int64_t offset, int whence);
+int os_fcntl_cloexec(int fd); // makes it close-on-exec
+
+// getaddrinfo(3): blocks for as long as it likes. 0 | -ENOENT (unknown) | -EAGAIN (no answer for
+// now) | -ENOMEM | -EINVAL (what is asked for cannot be)
+struct addrinfo;
+int os_resolve(const char *host, const char *service, const struct addrinfo *hints,
+               struct addrinfo **ret_list);
+void os_resolve_free(struct addrinfo *list);
+
+int os_process_id(void);
+// A descriptor that is readable once the process ended. -ESRCH | -ENOSYS (before 5.3)
+int os_pidfd_open(pid_t pid);
+// waitpid(2) that never blocks: the pid | 0: it runs | -ECHILD
+int os_waitpid_now(pid_t pid, int *ret_status);
+
+struct os_spawn {
+    const sigset_t *mask;  // NULL: the caller's
+    const char *directory; // NULL: the caller's
+    const int (*fds)[2];   // pairs {ours, the child's}, in this order
+    unsigned n_fds;
+};
+// posix_spawnp(3): returns when the program was loaded or could not be.
+int os_spawn(const char *file, char *const argv[], char *const envp[],
+             const struct os_spawn *how, pid_t *ret_pid);
+
+// Signals: this thread's mask, and descriptors that are read for them (non-blocking).
+void os_signals_mask(sigset_t *ret_mask);
+void os_signals_set(const sigset_t *mask);
+void os_signals_block(const sigset_t *set);
+void os_signals_add(sigset_t *to, const sigset_t *more);
+// True if every thread of the runtime blocks all of the set (os_thread_start).
+bool os_signals_are_ours(const sigset_t *set);
+int os_signalfd(const sigset_t *set);
 
 // ---- epoll -------------------------------------------------------------------------------
 
@@ -204,6 +260,8 @@ struct os_ring_info {
 int os_ring_open(unsigned entries, unsigned cq_entries, unsigned flags,
                  struct os_ring **ret_ring, struct os_ring_info *ret_info);
 void os_ring_close(struct os_ring *ring);
+// At most so many kernel threads for what blocks, of this ring; a kernel before 5.15 has no say.
+void os_ring_cap_workers(struct os_ring *ring, unsigned most);
 // True where the kernel knows this IORING_OP_*.
 bool os_ring_knows(struct os_ring *ring, unsigned op);
 // The next free entry, zero-filled, or NULL: the queue is full, submit first.

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // platform_linux - the seam as Linux and glibc fulfil it: time, threads, memory, descriptors.
 //
-// The ring's half stands in platform_ring.c. Every system call of the library is in these two.
+// Rings stand in platform_ring.c, files and processes in platform_files.c. Every system call of the
+// library is in these three.
 // errno is turned into -errno in the line after the call and read nowhere else.
 #include "base/platform.h"
 
@@ -10,7 +11,6 @@
 #include <limits.h>
 #include <linux/futex.h>
 #include <linux/membarrier.h>
-#include <netdb.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -25,6 +25,8 @@
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "base/platform_call.h"
 #ifdef COIR_ASAN
 #include <sanitizer/asan_interface.h>
 #endif
@@ -35,30 +37,28 @@
 #include <valgrind/valgrind.h>
 #endif
 
+#include "base/fault.h"
+
 #include "base/panic.h"
 
 #ifndef MADV_GUARD_INSTALL
 #define MADV_GUARD_INSTALL 102 // Linux 6.13
 #endif
 
+#ifndef MADV_DONTNEED_LOCKED
+#define MADV_DONTNEED_LOCKED 24 // Linux 5.18
+#endif
+#ifndef SYS_process_madvise
+#define SYS_process_madvise 440
+#endif
+#ifndef PIDFD_SELF
+#define PIDFD_SELF (-10000) // Linux 6.14; before it the advice goes piece by piece
+#endif
+
+#define ARCH_SHSTK_STATUS 0x5005 // Linux 6.6
+#define ARCH_SHSTK_SHSTK 1u
+#define ADVICE_BATCH 64u // of one process_madvise
 #define NS_PER_SEC 1000000000
-
-// The result of a system call, retried while a signal interrupts it.
-#define RETRY(call)                                                                      \
-    __extension__({                                                                      \
-        __typeof__(call) result_;                                                        \
-        do {                                                                             \
-            result_ = (call);                                                            \
-            if (result_ < 0) result_ = (__typeof__(result_))-errno;                      \
-        } while (result_ == -EINTR);                                                     \
-        result_;                                                                         \
-    })
-
-#define ONCE(call)                                                                       \
-    __extension__({                                                                      \
-        __typeof__(call) result_ = (call);                                               \
-        result_ < 0 ? (__typeof__(result_))-errno : result_;                             \
-    })
 
 // ---- Time and chance -----------------------------------------------------------------------
 
@@ -133,6 +133,16 @@ void os_fence_heavy(void)
         must(os_fence_heavy_get());
 }
 
+void platform_signals(sigset_t *ret_blocked)
+{
+    const int kept[] = {SIGSEGV, SIGBUS, SIGFPE,  SIGILL,
+                        SIGTRAP, SIGSYS, SIGABRT, SIGPROF};
+
+    sigfillset(ret_blocked);
+    for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++)
+        sigdelset(ret_blocked, kept[i]);
+}
+
 struct thread_start {
     void (*fn)(void *);
     void *arg;
@@ -154,19 +164,16 @@ static void *thread_main(void *arg)
 int os_thread_start(struct os_thread *ret_thread, void (*fn)(void *), void *arg,
                     const char *name)
 {
-    struct thread_start *start = calloc(1, sizeof(*start));
+    struct thread_start *start =
+        fault_here(FAULT_THREAD) ? NULL : calloc(1, sizeof(*start));
     sigset_t blocked, before;
     pthread_t thread;
 
-    if (!start) return -ENOMEM;
+    if (!start) return -EAGAIN;
     *start = (struct thread_start){.fn = fn, .arg = arg};
     strncat(start->name, name, sizeof(start->name) - 1);
 
-    sigfillset(&blocked);
-    const int kept[] = {SIGSEGV, SIGBUS, SIGFPE,  SIGILL,
-                        SIGTRAP, SIGSYS, SIGABRT, SIGPROF};
-    for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++)
-        sigdelset(&blocked, kept[i]);
+    platform_signals(&blocked);
     pthread_sigmask(SIG_SETMASK, &blocked, &before);
     start->mask = *fork_mask_of(&before);
     int err = pthread_create(&thread, NULL, thread_main, start);
@@ -242,6 +249,18 @@ extern struct os_exceptions *__cxa_get_globals(void) __attribute__((weak));
 __attribute__((noinline)) struct os_exceptions *os_exceptions(void)
 {
     return __cxa_get_globals ? __cxa_get_globals() : NULL;
+}
+
+bool os_shadow_stack(void)
+{
+#if defined(__x86_64__)
+    uint64_t features = 0;
+
+    return syscall(SYS_arch_prctl, ARCH_SHSTK_STATUS, &features) == 0 &&
+           (features & ARCH_SHSTK_SHSTK);
+#else
+    return false;
+#endif
 }
 
 // ---- How many processors ---------------------------------------------------------------------
@@ -362,6 +381,7 @@ void *os_alloc(size_t bytes, size_t align)
 {
     void *p = NULL;
 
+    if (fault_here(FAULT_ALLOC)) return NULL;
     if (align < sizeof(void *)) align = sizeof(void *);
     if (posix_memalign(&p, align, bytes)) return NULL;
     memset(p, 0, bytes);
@@ -378,13 +398,40 @@ size_t os_page_bytes(void)
     return (size_t)sysconf(_SC_PAGESIZE);
 }
 
+#define MAP_WHAT (MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK)
+
+// Makes a mapping that was made without access usable. Under mlockall(MCL_FUTURE) the kernel
+// would have filled every page of it at once; without access it could not, and from now on a page
+// is locked when it is touched. -ENOMEM
+static int open_mapping(void *p, size_t bytes, size_t page)
+{
+    if (madvise(p, page, MADV_DONTNEED) < 0 && errno == EINVAL)
+        mlock2(p, bytes, MLOCK_ONFAULT);
+    if (mprotect(p, bytes, PROT_READ | PROT_WRITE) < 0) return -ENOMEM;
+    madvise(p, bytes, MADV_NOHUGEPAGE); // a kernel without huge pages refuses: as well
+    return 0;
+}
+
+int os_renew(void *p, size_t bytes)
+{
+    // Never without access, not for a moment: somebody may look. So not where memory is locked.
+    if (madvise(p, os_page_bytes(), MADV_DONTNEED) < 0) return -ENOMEM;
+    if (mmap(p, bytes, PROT_READ | PROT_WRITE, MAP_WHAT | MAP_FIXED, -1, 0) == MAP_FAILED)
+        return -ENOMEM;
+    madvise(p, bytes, MADV_NOHUGEPAGE);
+    return 0;
+}
+
 void *os_map(size_t bytes)
 {
-    void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+    if (fault_here(FAULT_MAP)) return NULL;
+    void *p = mmap(NULL, bytes, PROT_NONE, MAP_WHAT, -1, 0);
 
     if (p == MAP_FAILED) return NULL;
-    madvise(p, bytes, MADV_NOHUGEPAGE); // a kernel without huge pages refuses: as well
+    if (open_mapping(p, bytes, os_page_bytes()) < 0) {
+        munmap(p, bytes);
+        return NULL;
+    }
 #ifdef COIR_ASAN
     // The marks of a stack that lay here before it was unmapped.
     __asan_unpoison_memory_region(p, bytes);
@@ -397,9 +444,52 @@ void os_unmap(void *p, size_t bytes)
     munmap(p, bytes);
 }
 
-void os_discard(void *p, size_t bytes)
+// The same advice for n pieces, each of 'bytes': in one call where the kernel takes advice for
+// oneself in batches (Linux 6.13). 0 | what madvise says
+static int advise_all(void *const *pieces, size_t bytes, unsigned n, int advice)
 {
-    madvise(p, bytes, MADV_DONTNEED);
+    struct iovec batch[ADVICE_BATCH];
+
+    for (unsigned i = 0; i < n;) {
+        unsigned k = 0;
+        while (k < ADVICE_BATCH && i + k < n) {
+            batch[k] = (struct iovec){pieces[i + k], bytes};
+            k++;
+        }
+        ssize_t done = syscall(SYS_process_madvise, PIDFD_SELF, batch, k, advice, 0);
+        if (done == (ssize_t)(k * bytes)) {
+            i += k;
+            continue;
+        }
+        for (unsigned j = 0; j < k; j++, i++) {
+            int err = RETRY(madvise(pieces[i], bytes, advice));
+            if (err < 0) return err;
+        }
+    }
+    return 0;
+}
+
+void os_discard(void *const *pieces, size_t bytes, unsigned n)
+{
+    // Locked memory wants a word of its own.
+    if (advise_all(pieces, bytes, n, MADV_DONTNEED) < 0)
+        advise_all(pieces, bytes, n, MADV_DONTNEED_LOCKED);
+}
+
+size_t os_first_touched(const void *low, size_t bytes)
+{
+    size_t page = os_page_bytes();
+    unsigned char there[64];
+
+    for (size_t at = 0; at < bytes; at += sizeof(there) * page) {
+        size_t left = (bytes - at + page - 1) / page;
+        size_t n = left < sizeof(there) ? left : sizeof(there);
+
+        if (mincore((char *)(uintptr_t)low + at, n * page, there) < 0) return bytes;
+        for (size_t i = 0; i < n; i++)
+            if (there[i] & 1) return at + i * page;
+    }
+    return bytes;
 }
 
 // True if the kernel itself cannot read the byte at p: qemu-user accepts any advice.
@@ -418,15 +508,19 @@ static bool is_guarded(const void *p)
 int os_guard_light(void *first, size_t bytes, size_t stride, unsigned n)
 {
     static atomic_u32 believed;
+    void *guards[ADVICE_BATCH];
 
-    for (unsigned i = 0; i < n; i++) {
-        char *guard = (char *)first + i * stride;
-        int err = RETRY(madvise(guard, bytes, MADV_GUARD_INSTALL));
+    if (fault_here(FAULT_LIGHT)) return -EINVAL;
+    if (fault_here(FAULT_GUARD)) return -ENOMEM;
+    for (unsigned i = 0; i < n;) {
+        unsigned k = 0;
+        while (k < ADVICE_BATCH && i < n) guards[k++] = (char *)first + i++ * stride;
+        int err = advise_all(guards, bytes, k, MADV_GUARD_INSTALL);
 
         if (err == -EINVAL || err == -ENOMEM) return err;
         if (err < 0) return -EINVAL;
         if (load_relaxed(&believed)) continue; // relaxed: a fact about the kernel
-        if (!is_guarded(guard)) return -EINVAL;
+        if (!is_guarded(guards[0])) return -EINVAL;
         store_relaxed(&believed, 1); // relaxed: as above
     }
     return 0;
@@ -434,6 +528,7 @@ int os_guard_light(void *first, size_t bytes, size_t stride, unsigned n)
 
 int os_guard_protect(void *p, size_t bytes)
 {
+    if (fault_here(FAULT_GUARD)) return -ENOMEM;
     return ONCE(mprotect(p, bytes, PROT_NONE));
 }
 
@@ -463,6 +558,7 @@ unsigned os_map_limit(void)
 
 int os_eventfd(void)
 {
+    if (fault_here(FAULT_FD)) return -EMFILE;
     return ONCE(eventfd(0, EFD_CLOEXEC));
 }
 
@@ -476,9 +572,9 @@ ssize_t os_write(int fd, const void *buf, size_t n)
     return RETRY(write(fd, buf, n));
 }
 
-ssize_t os_readv(int fd, const struct iovec *iov, int n)
+ssize_t os_readv(int fd, const struct iovec *iov, int n, int64_t offset)
 {
-    return RETRY(readv(fd, iov, n));
+    return RETRY(preadv2(fd, iov, n, offset, 0));
 }
 
 void os_sigpipe_drop(void)
@@ -518,25 +614,25 @@ static ssize_t hush_end(const struct hush *h, ssize_t result)
     return result;
 }
 
-ssize_t os_writev(int fd, const struct iovec *iov, int n)
+ssize_t os_writev(int fd, const struct iovec *iov, int n, int64_t offset)
 {
     struct hush h;
 
     hush_begin(&h);
-    return hush_end(&h, RETRY(writev(fd, iov, n)));
+    return hush_end(&h, RETRY(pwritev2(fd, iov, n, offset, 0)));
 }
 
-ssize_t os_readv_nowait(int fd, const struct iovec *iov, int n)
+ssize_t os_readv_nowait(int fd, const struct iovec *iov, int n, int64_t offset)
 {
-    return RETRY(preadv2(fd, iov, n, -1, RWF_NOWAIT));
+    return RETRY(preadv2(fd, iov, n, offset, RWF_NOWAIT));
 }
 
-ssize_t os_writev_nowait(int fd, const struct iovec *iov, int n)
+ssize_t os_writev_nowait(int fd, const struct iovec *iov, int n, int64_t offset)
 {
     struct hush h;
 
     hush_begin(&h);
-    return hush_end(&h, RETRY(pwritev2(fd, iov, n, -1, RWF_NOWAIT)));
+    return hush_end(&h, RETRY(pwritev2(fd, iov, n, offset, RWF_NOWAIT)));
 }
 
 ssize_t os_recvmsg(int fd, struct msghdr *msg, int flags)
@@ -561,6 +657,7 @@ ssize_t os_send(int fd, const void *buf, size_t n, int flags)
 
 int os_socket(int domain, int type, int protocol)
 {
+    if (fault_here(FAULT_FD)) return -EMFILE;
     return ONCE(socket(domain, type | SOCK_CLOEXEC, protocol));
 }
 
@@ -576,6 +673,7 @@ int os_listen(int fd, int backlog)
 
 int os_accept(int fd, struct sockaddr *addr, socklen_t *len, int flags)
 {
+    if (fault_here(FAULT_FD)) return -EMFILE;
     return RETRY(accept4(fd, addr, len, flags | SOCK_CLOEXEC));
 }
 
@@ -646,43 +744,11 @@ int os_fd_kind(int fd)
     return err < 0 ? err : (int)(st.st_mode & S_IFMT);
 }
 
-int os_unlink(const char *path)
-{
-    return ONCE(unlink(path));
-}
-
-struct lookup_entry {
-    struct sockaddr_storage addr;
-    socklen_t len;
-};
-
-int os_lookup(const char *host, uint16_t port, void *ret_list, size_t stride, int most)
-{
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
-                             .ai_flags = AI_ADDRCONFIG | AI_NUMERICSERV};
-    struct addrinfo *found;
-    char service[8];
-    int n = 0;
-
-    snprintf(service, sizeof(service), "%u", port);
-    int err = getaddrinfo(host, service, &hints, &found);
-    if (err == EAI_AGAIN) return -EAGAIN;
-    if (err == EAI_MEMORY) return -ENOMEM;
-    if (err) return -ENOENT;
-    for (struct addrinfo *a = found; a && n < most; a = a->ai_next, n++) {
-        struct lookup_entry *entry = (void *)((char *)ret_list + (size_t)n * stride);
-
-        memcpy(&entry->addr, a->ai_addr, a->ai_addrlen);
-        entry->len = a->ai_addrlen;
-    }
-    freeaddrinfo(found);
-    return n;
-}
-
 // ---- epoll ---------------------------------------------------------------------------------
 
 int os_epoll_open(void)
 {
+    if (fault_here(FAULT_FD)) return -EMFILE;
     return ONCE(epoll_create1(EPOLL_CLOEXEC));
 }
 

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <liburing.h>
 
+#include "base/fault.h"
 #include "base/platform.h"
 #include "base/platform_fault.h"
 
@@ -38,6 +39,7 @@ int os_ring_open(unsigned entries, unsigned cq_entries, unsigned flags,
     struct io_uring_params params = {.flags = flags};
     // valgrind (3.19) keeps its one lock over a sleep in io_uring_enter: nobody else would run.
     if (RUNNING_ON_VALGRIND) return -ENOSYS;
+    if (fault_here(FAULT_RING)) return -ENOMEM;
 
     struct os_ring *r = os_alloc(sizeof(*r), alignof(struct os_ring));
     if (!r) return -ENOMEM;
@@ -75,6 +77,13 @@ void os_ring_close(struct os_ring *r)
     os_free(r->probe);
     io_uring_queue_exit(&r->ring);
     os_free(r);
+}
+
+void os_ring_cap_workers(struct os_ring *r, unsigned most)
+{
+    unsigned values[2] = {0, most}; // bounded ones as they are
+
+    io_uring_register_iowq_max_workers(&r->ring, values);
 }
 
 bool os_ring_knows(struct os_ring *r, unsigned op)

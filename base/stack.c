@@ -4,21 +4,17 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/panic.h"
 #include "base/platform.h"
+#include "base/stack_region.h"
 
 #define FIRST_SLOTS 64u // of the first region; each next one has twice as many
 #define MOST_SLOTS 8192u
+#define MOST_BYTES ((size_t)64 << 30) // of a region
 #define COLOURS 16u
 #define COLOUR_BYTES 64u
 #define MAPPINGS_LEFT 2048u // for the host, of vm.max_map_count
-
-struct stack_region {
-    struct stack_region *older;
-    char *base;
-    size_t bytes;
-    uint32_t n_slots, n_used;
-};
 
 static size_t round_up(size_t bytes, size_t to)
 {
@@ -59,61 +55,46 @@ void stack_depot_fini(struct stack_depot *d)
 static struct stack_region *add_region_locked(struct stack_depot *d)
 {
     uint32_t n = d->regions ? d->regions->n_slots * 2 : FIRST_SLOTS;
-    struct stack_region *r = os_alloc(sizeof(*r), alignof(struct stack_region));
 
-    if (!r) return NULL;
     if (n > MOST_SLOTS) n = MOST_SLOTS;
+    while (n > STACK_BATCH && n * d->slot_bytes > MOST_BYTES) n /= 2;
+    struct stack_region *r =
+        os_alloc(sizeof(*r) + n / 64 * sizeof(uint64_t) + sizeof(uint64_t),
+                 alignof(struct stack_region));
+    d->why = "no memory for the list of stacks";
+    if (!r) return NULL;
     // Where address space is short a smaller region may still fit.
-    while (!(r->base = os_map(n * d->slot_bytes)) && n > STACK_BATCH) n /= 2;
+    while (!(r->base = os_map(n * d->slot_bytes)) && n > 1) n /= 2;
     if (!r->base) {
+        d->why = "no address space for a stack (RLIMIT_AS, overcommit or locked memory)";
         os_free(r);
         return NULL;
     }
     r->bytes = n * d->slot_bytes;
     r->n_slots = n;
+    r->first_index = d->n_indices;
+    d->n_indices += n;
     r->older = d->regions;
     d->regions = r;
     return r;
 }
 
-// Slots that nobody used yet: reserved under the lock, guarded and touched outside it, because
-// that takes the kernel a microsecond a guard and two to three a page.
-struct slots {
-    char *first;
-    uint32_t n, index;
-    bool light; // the guards that they get
-};
-
-// How many of n guards there may be. PROT_NONE ones are counted before they are made.
-static uint32_t count_guards_locked(struct stack_depot *d, uint32_t n)
+// PROT_NONE guards for n slots from 'first' on, within the budget. The number guarded: S1.
+static uint32_t protect_locked(struct stack_depot *d, char *first, uint32_t n)
 {
-    if (d->light) return n;
-    uint32_t left = d->protect_budget - d->n_protected;
-    if (n > left) n = left;
-    d->n_protected += n;
+    for (uint32_t i = 0; i < n; i++) {
+        d->why = "no mappings left for guards: vm.max_map_count is used up";
+        if (d->n_protected == d->protect_budget) return i;
+        if (os_guard_protect(first + i * d->slot_bytes, d->guard_bytes) < 0) return i;
+        d->n_protected++;
+    }
     return n;
 }
 
-// The n - made guards that could not be had; -EINVAL: the kernel has no light ones.
-static void miss_guards_locked(struct stack_depot *d, const struct slots *v,
-                               uint32_t made, int err)
+// Light guards for n slots, without the lock. False: PROT_NONE ones are needed.
+static bool guard_light(struct stack_depot *d, char *first, uint32_t n)
 {
-    if (!v->light) d->n_protected -= v->n - made;
-    if (v->light && err == -EINVAL) d->light = false;
-}
-
-// Guards the slots. The number guarded; fewer than all: *ret_err says why (S1).
-static uint32_t guard(struct stack_depot *d, const struct slots *v, int *ret_err)
-{
-    if (v->light) {
-        *ret_err = os_guard_light(v->first, d->guard_bytes, d->slot_bytes, v->n);
-        return *ret_err == 0 ? v->n : 0;
-    }
-    for (uint32_t i = 0; i < v->n; i++) {
-        *ret_err = os_guard_protect(v->first + i * d->slot_bytes, d->guard_bytes);
-        if (*ret_err < 0) return i;
-    }
-    return v->n;
+    return os_guard_light(first, d->guard_bytes, d->slot_bytes, n) == 0;
 }
 
 // The descriptor of the stack whose lowest usable byte is low.
@@ -126,7 +107,6 @@ static struct stack *place(struct stack_depot *d, char *low, size_t usable,
     s->low = low;
     s->bytes = (size_t)((char *)s - low);
     s->index = index;
-    os_stack_note(low, top);
     return s;
 }
 
@@ -144,69 +124,169 @@ static struct stack *pop(struct stack **list)
     return s;
 }
 
-// Up to 'most' slots that nobody used yet. False: no address space, or no more guards.
-static bool reserve_locked(struct stack_depot *d, uint32_t most, struct slots *ret)
+// Slots on their way from a region to a list, by number.
+struct lot {
+    struct stack_region *region;
+    char *first; // slot's base, where they are new: then they lie side by side
+    bool bare;   // without guards yet
+    uint32_t n;
+    uint32_t slots[STACK_BATCH];
+};
+
+static char *slot_base(struct stack_depot *d, struct lot *lot, uint32_t i)
+{
+    return lot->region->base + lot->slots[i] * d->slot_bytes;
+}
+
+// Slots that have a guard already: their pages went back to the kernel.
+static bool take_gone_locked(struct stack_depot *d, struct lot *lot, uint32_t most)
 {
     struct stack_region *r = d->regions;
 
-    if (!r || r->n_used == r->n_slots) r = add_region_locked(d);
+    if (d->n_gone == 0) return false;
+    while (r->n_gone == 0) r = r->older;
+    lot->region = r;
+    lot->bare = false;
+    for (lot->n = 0; lot->n < most && r->n_gone > 0; lot->n++) {
+        lot->slots[lot->n] = region_take_gone(r);
+        d->n_gone--;
+    }
+    return true;
+}
+
+// Slots that are new. They are the region's last used ones: see give_back_locked.
+static bool take_new_locked(struct stack_depot *d, struct lot *lot, uint32_t most)
+{
+    struct stack_region *r = d->regions;
+
+    while (r && r->n_used == r->n_slots) r = r->older;
+    if (!r) r = add_region_locked(d);
     if (!r) return false;
-    uint32_t n = r->n_slots - r->n_used < most ? r->n_slots - r->n_used : most;
-    *ret = (struct slots){.first = r->base + r->n_used * d->slot_bytes,
-                          .n = count_guards_locked(d, n),
-                          .index = d->n_indices,
-                          .light = d->light};
-    r->n_used += ret->n;
-    d->n_indices += ret->n;
-    return ret->n > 0;
+    lot->region = r;
+    lot->bare = true;
+    lot->first = r->base + r->n_used * d->slot_bytes;
+    lot->n = r->n_slots - r->n_used < most ? r->n_slots - r->n_used : most;
+    for (uint32_t i = 0; i < lot->n; i++) lot->slots[i] = r->n_used + i;
+    r->n_used += lot->n;
+    d->n_made += lot->n;
+    return true;
 }
 
-// What could not be guarded is free again, unless another has reserved behind it meanwhile: then
-// there was no memory for page tables, and the slots are lost with their address space.
-static void give_back_locked(struct stack_depot *d, const struct slots *v, uint32_t made)
+// The lot's slots from 'n' on got no guard. Where others took later ones meanwhile they are lost
+// until the end: it takes two threads that find no memory for a page table at the same time.
+static void give_back_locked(struct stack_depot *d, struct lot *lot, uint32_t n)
 {
-    struct stack_region *r = d->regions;
+    struct stack_region *r = lot->region;
 
-    if (v->first + v->n * d->slot_bytes != r->base + r->n_used * d->slot_bytes ||
-        v->index + v->n != d->n_indices)
-        return;
-    r->n_used -= v->n - made;
-    d->n_indices -= v->n - made;
+    if (lot->n > n && r->n_used == lot->slots[lot->n - 1] + 1) r->n_used = lot->slots[n];
+    d->n_made -= lot->n - n;
+    lot->n = n;
 }
+
+// Guards for a lot that needs them; it keeps those that got one. Unlocks and locks again.
+static void guard_lot_locked(struct stack_depot *d, struct lot *lot)
+{
+    bool guarded = false;
+
+    if (d->light) {
+        lock_release(&d->lock);
+        guarded = guard_light(d, lot->first, lot->n);
+        lock_acquire(&d->lock);
+        if (!guarded) d->light = false;
+    }
+    if (!guarded) give_back_locked(d, lot, protect_locked(d, lot->first, lot->n));
+    lot->bare = false;
+}
+
+// Up to 'most' stacks that were nobody's, as a list; NULL: not one could be had. Unlocks and
+// locks again (S5).
+static struct stack *make_locked(struct stack_depot *d, uint32_t most, uint32_t *ret_n)
+{
+    struct stack *list = NULL;
+    struct lot lot;
+
+    if (!take_gone_locked(d, &lot, most) && !take_new_locked(d, &lot, most)) return NULL;
+    if (lot.bare) guard_lot_locked(d, &lot);
+    lock_release(&d->lock);
+    for (uint32_t i = lot.n; i-- > 0;) { // the lowest is handed out first
+        char *low = slot_base(d, &lot, i) + d->guard_bytes;
+        uint32_t index = lot.region->first_index + lot.slots[i];
+        struct stack *s = place(d, low, d->usable_bytes, index);
+
+        os_stack_note(low, (char *)s + d->head_bytes);
+        push(&list, s);
+    }
+    lock_acquire(&d->lock);
+    *ret_n = lot.n;
+    return list;
+}
+
+// ---- The free list --------------------------------------------------------------------------
+
+static void put_free_locked(struct stack_depot *d, struct stack *s)
+{
+    push(&d->free, s);
+    d->n_free++;
+}
+
+static struct stack *get_free_locked(struct stack_depot *d)
+{
+    struct stack *s = pop(&d->free);
+
+    if (!s) return NULL;
+    if (--d->n_free < d->n_free_low) d->n_free_low = d->n_free;
+    return s;
+}
+
+// Makes up to 'most' free. False: there is none, and none could be made.
+static bool grow_locked(struct stack_depot *d, uint32_t most)
+{
+    uint32_t n = 0;
+    struct stack *list = make_locked(d, most, &n);
+
+    while (list) put_free_locked(d, pop(&list));
+    return n > 0 || d->free; // others may have given some back meanwhile
+}
+
+// So many were taken. While stacks are only taken, an idle worker makes as many again.
+static void want_locked(struct stack_depot *d, uint32_t n)
+{
+    uint32_t wanted = load_own(&d->wanted) + n;
+
+    if (!d->grows) return;
+    store_relaxed(&d->wanted, // relaxed: a look, then the lock
+                  wanted < STACK_AHEAD ? wanted : STACK_AHEAD);
+}
+
+static void stop_growing_locked(struct stack_depot *d)
+{
+    d->grows = false;
+    store_relaxed(&d->wanted, 0); // relaxed: as above
+}
+
+bool stack_depot_ahead(struct stack_depot *d)
+{
+    bool made = false;
+
+    if (load_relaxed(&d->wanted) == 0) return false; // relaxed: a look, then the lock
+    lock_acquire(&d->lock);
+    uint32_t wanted = load_own(&d->wanted);
+    uint32_t n = wanted < STACK_BATCH ? wanted : STACK_BATCH;
+    if (n > 0) {
+        store_relaxed(&d->wanted, wanted - n); // relaxed: as above
+        made = grow_locked(d, n);
+    }
+    lock_release(&d->lock);
+    return made;
+}
+
+// ---- Caches --------------------------------------------------------------------------------
 
 static void list_put(struct stack_list *l, struct stack *s)
 {
     if (l->n++ == 0) l->last = s;
     push(&l->first, s);
 }
-
-// Up to 'most' new stacks into an empty list. None: they could not be had.
-static void carve(struct stack_depot *d, uint32_t most, struct stack_list *ret)
-{
-    struct slots v;
-    uint32_t n;
-    int err;
-
-    do {
-        lock_acquire(&d->lock);
-        bool got = reserve_locked(d, most, &v);
-        lock_release(&d->lock);
-        if (!got) return;
-        n = guard(d, &v, &err);
-        if (n < v.n) {
-            lock_acquire(&d->lock);
-            miss_guards_locked(d, &v, n, err);
-            give_back_locked(d, &v, n);
-            lock_release(&d->lock);
-        }
-    } while (n == 0 && err == -EINVAL); // once: then the other kind
-    for (uint32_t i = n; i-- > 0;) {    // the lowest is handed out first
-        char *low = v.first + i * d->slot_bytes + d->guard_bytes;
-        list_put(ret, place(d, low, d->usable_bytes, v.index + i));
-    }
-}
-
-// ---- Caches --------------------------------------------------------------------------------
 
 void stack_cache_init(struct stack_cache *c, struct stack_depot *d)
 {
@@ -221,28 +301,32 @@ static void give(struct stack_depot *d, struct stack_list *l)
     l->last->next = d->free;
     d->free = l->first;
     d->n_free += l->n;
+    stop_growing_locked(d);
     lock_release(&d->lock);
     *l = (struct stack_list){0};
 }
 
-void stack_cache_fini(struct stack_cache *c)
+void stack_cache_drain(struct stack_cache *c)
 {
     give(c->depot, &c->hot);
     give(c->depot, &c->cold);
 }
 
-// A batch from the depot into an empty cache, or a new one.
+// A batch from the depot into an empty cache.
 static void refill(struct stack_cache *c)
 {
     struct stack_depot *d = c->depot;
+    bool any = true;
 
     lock_acquire(&d->lock);
-    while (c->hot.n < STACK_BATCH && d->free) {
-        list_put(&c->hot, pop(&d->free));
-        d->n_free--;
+    if (!d->free) {
+        d->grows = true;
+        want_locked(d, STACK_BATCH);
+        any = grow_locked(d, STACK_BATCH);
     }
+    if (any) want_locked(d, STACK_BATCH);
+    while (c->hot.n < STACK_BATCH && d->free) list_put(&c->hot, get_free_locked(d));
     lock_release(&d->lock);
-    if (c->hot.n == 0) carve(d, STACK_BATCH, &c->hot);
 }
 
 struct stack *stack_get(struct stack_cache *c)
@@ -274,22 +358,18 @@ void stack_put(struct stack_cache *c, struct stack *s)
 
 struct stack *stack_get_direct(struct stack_depot *d)
 {
-    struct stack_list one = {0};
-
     lock_acquire(&d->lock);
-    struct stack *s = pop(&d->free);
-    if (s) d->n_free--;
+    if (!d->free) grow_locked(d, 1);
+    struct stack *s = get_free_locked(d);
     lock_release(&d->lock);
-    if (s) return s;
-    carve(d, 1, &one);
-    return one.first;
+    return s;
 }
 
 void stack_put_direct(struct stack_depot *d, struct stack *s)
 {
     lock_acquire(&d->lock);
-    push(&d->free, s);
-    d->n_free++;
+    put_free_locked(d, s);
+    stop_growing_locked(d);
     lock_release(&d->lock);
 }
 
@@ -305,6 +385,7 @@ static bool take_index_locked(struct stack_depot *d, uint32_t *ret_index)
     uint32_t room = d->spare_room ? d->spare_room * 2 : STACK_BATCH;
     if (d->n_sized == d->spare_room) {
         uint32_t *bigger = os_alloc(room * sizeof(*bigger), alignof(uint32_t));
+        d->why = "no memory for the list of stacks";
         if (!bigger) return false;
         os_free(d->spare_indices); // empty here
         d->spare_indices = bigger;
@@ -321,41 +402,40 @@ static void put_index_locked(struct stack_depot *d, uint32_t index)
     d->spare_indices[d->n_spare++] = index;
 }
 
-// Guards the mapping at base, which is none of a region's slots.
-static bool guard_sized(struct stack_depot *d, char *base)
+// The guard of one mapping. Unlocks and locks again.
+static bool guard_one_locked(struct stack_depot *d, char *base)
 {
-    struct slots v = {.first = base};
-    int err;
-
-    do {
-        lock_acquire(&d->lock);
-        v.light = d->light;
-        v.n = count_guards_locked(d, 1);
+    if (d->light) {
         lock_release(&d->lock);
-        if (v.n == 0) return false;
-        if (guard(d, &v, &err) == 1) return true;
+        bool guarded = guard_light(d, base, 1);
         lock_acquire(&d->lock);
-        miss_guards_locked(d, &v, 0, err);
-        lock_release(&d->lock);
-    } while (err == -EINVAL);
-    return false;
+        if (guarded) return true;
+        d->light = false;
+    }
+    return protect_locked(d, base, 1) == 1;
 }
 
 struct stack *stack_get_sized(struct stack_depot *d, size_t usable_bytes)
 {
     size_t usable = round_up(usable_bytes, d->page_bytes);
     uint32_t index;
+    bool guarded = false;
 
     char *base = os_map(d->guard_bytes + usable);
-    if (!base) return NULL;
-    if (guard_sized(d, base)) {
-        lock_acquire(&d->lock);
-        bool got = take_index_locked(d, &index);
-        if (!got && !d->light && d->n_protected > 0) d->n_protected--;
-        lock_release(&d->lock);
-        if (got) return place(d, base + d->guard_bytes, usable, index);
+    lock_acquire(&d->lock);
+    if (!base) {
+        d->why = "no address space for a stack (RLIMIT_AS, overcommit or locked memory)";
+    } else if (take_index_locked(d, &index)) {
+        guarded = guard_one_locked(d, base);
+        if (!guarded) put_index_locked(d, index);
     }
-    os_unmap(base, d->guard_bytes + usable);
+    lock_release(&d->lock);
+    if (guarded) {
+        struct stack *s = place(d, base + d->guard_bytes, usable, index);
+        os_stack_note(s->low, (char *)s + d->head_bytes);
+        return s;
+    }
+    if (base) os_unmap(base, d->guard_bytes + usable);
     return NULL;
 }
 
@@ -364,18 +444,30 @@ void stack_put_sized(struct stack_depot *d, struct stack *s)
     char *base = s->low - d->guard_bytes;
     size_t above = d->head_bytes + s->index % COLOURS * COLOUR_BYTES;
     size_t bytes = d->guard_bytes + s->bytes + above;
+    uint32_t index = s->index;
 
+    os_unmap(base, bytes);
     lock_acquire(&d->lock);
-    put_index_locked(d, s->index);
+    put_index_locked(d, index);
+    // Light guards may have ended while stacks with such ones lived: never more than were made.
     if (!d->light && d->n_protected > 0) d->n_protected--;
     lock_release(&d->lock);
-    os_unmap(base, bytes);
 }
+
+// ---- Questions -----------------------------------------------------------------------------
 
 void stack_depot_count(struct stack_depot *d, uint32_t *ret_made, uint32_t *ret_free)
 {
     lock_acquire(&d->lock);
-    *ret_made = d->n_indices - d->n_spare;
+    *ret_made = d->n_made - d->n_gone + d->n_sized - d->n_spare;
     *ret_free = d->n_free;
     lock_release(&d->lock);
+}
+
+const char *stack_depot_why(struct stack_depot *d)
+{
+    lock_acquire(&d->lock);
+    const char *why = d->why;
+    lock_release(&d->lock);
+    return why;
 }

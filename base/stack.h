@@ -10,24 +10,41 @@
 // coloured: shifted by some cache lines from slot to slot, or a thousand descriptors would share
 // a few cache sets.
 //
-//     cache (a P's own, no lock) <--batches--> depot (a lock) <-- regions
+//     cache (a P's own, no lock) <--batches--> depot (a lock) <-- slots whose pages went back
+//                                              |         ^    <-- regions
+//                                              '- decay -'
 //
 // S1  No stack without a guard: light ones (MADV_GUARD_INSTALL, no mapping) where the kernel has
 //     them, else PROT_NONE ones while vm.max_map_count leaves room, else out of memory.
-// S2  A slot keeps its index for ever; indices are dense. Slots are never unmapped while the depot
-//     lives: who looks late sees an old descriptor, never nothing.
+// S2  A slot keeps its index for ever. Slots are never unmapped while the depot lives: who looks
+//     late sees an old descriptor, or zeros where the kernel took the page back, never nothing.
 // S3  Handing a stack from one coroutine to the next costs no system call.
+// S4  The pages of stacks that nobody needed for a second go back to the kernel, half of them
+//     every second, a few at a time and by one thread that has nothing else to do (sysmon). A
+//     slot that comes back then has a descriptor of zeros; its guard is still there.
+// S5  A new slot's guard and first page are made outside the lock: two workers that need stacks,
+//     or one that needs and one that has nothing to do, take their page faults side by side.
 #pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/atomic.h"
 #include "base/lock.h"
 
 #define STACK_BATCH 32u  // from the depot to a cache
 #define STACK_HALF 1024u // of a cache: a half goes to the depot when both are full
 #define STACK_CACHE_MOST (2 * STACK_HALF)
+#define STACK_AHEAD 512u // most that are made before somebody asks
+#define STACK_DECAY_NS INT64_C(1000000000)
+#define STACK_DECAY_LEAST 1024u // of a second's share, if so many are there
+#define STACK_DECAY_BATCH 256u  // that go back to the kernel in one call
+#ifdef COIR_MODEL
+#define STACK_KEEP 0u
+#else
+#define STACK_KEEP 64u // free ones that the depot keeps for ever
+#endif
 
 // First member of the descriptor at a stack's top.
 struct stack {
@@ -54,14 +71,25 @@ struct stack_depot {
     // Guarded by lock.
     struct lock lock;
     struct stack *free;
-    uint32_t n_free;
-    struct stack_region *regions; // the newest first; only that one has slots never used
-    uint32_t n_indices;
+    uint32_t n_free, n_free_low;  // and the least since the last decay
+    struct stack_region *regions; // the newest first
+    uint32_t n_indices, n_made;
+    uint32_t n_gone;         // slots whose pages went back to the kernel
     uint32_t *spare_indices; // of sized stacks that are gone
     uint32_t n_spare, spare_room;
     uint32_t n_sized;     // indices ever given to sized stacks: all may come back at once
     bool light;           // light guards work here
+    bool grows;           // new stacks were made since one was given back
     uint32_t n_protected; // PROT_NONE guards made
+    const char *why;      // the last failure, in words
+
+    // The one thread that calls stack_depot_decay.
+    int64_t decay_at;
+    uint32_t decay_left; // to be given back until then
+    bool decays;         // there was something to do at the last call
+
+    // Atomic: new stacks that an idle worker may make; written under the lock.
+    atomic_u32 wanted;
 };
 
 struct stack_list {
@@ -83,7 +111,7 @@ int stack_depot_init(struct stack_depot *d, const struct stack_config *config);
 void stack_depot_fini(struct stack_depot *d);
 
 void stack_cache_init(struct stack_cache *c, struct stack_depot *d);
-void stack_cache_fini(struct stack_cache *c); // gives its stacks to the depot
+void stack_cache_drain(struct stack_cache *c); // gives its stacks to the depot
 
 // A default stack; NULL: out of memory, address space or guards. Owner of c.
 struct stack *stack_get(struct stack_cache *c);
@@ -97,5 +125,22 @@ void stack_put_direct(struct stack_depot *d, struct stack *s);
 struct stack *stack_get_sized(struct stack_depot *d, size_t usable_bytes);
 void stack_put_sized(struct stack_depot *d, struct stack *s);
 
-// Stacks ever made, and those that lie free in the depot. Any thread; a snapshot.
+// Stacks that there are, and those of them that lie free in the depot. Any thread; a snapshot.
 void stack_depot_count(struct stack_depot *d, uint32_t *ret_made, uint32_t *ret_free);
+
+// Why the last stack could not be had, in words; NULL: none was refused. Any thread.
+const char *stack_depot_why(struct stack_depot *d);
+
+// Makes a batch of the stacks that others are about to need. False: none are wanted. For a worker
+// with nothing to do.
+bool stack_depot_ahead(struct stack_depot *d);
+
+// Gives pages of stacks that nobody needed back to the kernel (S4), a batch at most. One thread,
+// at any interval; free when there is nothing to give. When to call it again: 'now', if there is
+// more of this second's share; CLOCK_NEVER, if the depot holds nothing more to give.
+int64_t stack_depot_decay(struct stack_depot *d, int64_t now);
+
+// High-water mark: bytes of s below its descriptor that were written since its pages were last
+// new, by this owner or by one before. The owner may be running: then a snapshot. Never waits,
+// takes no lock: fit for a signal handler.
+size_t stack_used(const struct stack *s);

@@ -45,6 +45,7 @@ struct task {
         atomic_u32 state;     // a coroutine's (sched/g.h)
         struct parker parker; // a thread's
     };
+    uint32_t chance; // a select's choices go on from it; its own
     uint64_t ticket; // of the wait that it opened last; its own
     int32_t outcome; // written by the winner of the claim, read after the wait
     bool is_thread;

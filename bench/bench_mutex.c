@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
-// Asks:  what does one lock cost that eight want?
-// Shows: ns per lock and unlock together, eight coroutines or threads on one mutex.
+// Asks:  what does one lock cost that eight want? (bench_lock_1, bench_lock_2: one, two.)
+// Shows: ns per lock and unlock together, so many coroutines or threads on one mutex.
 #include "bench/bench.h"
 
 #include <sched.h>
 
-enum { PARTIES = 8 };
+#ifndef PARTIES
+#define PARTIES 8
+#endif
 
 static coir_mutex mutex;
 static pthread_mutex_t thread_mutex = PTHREAD_MUTEX_INITIALIZER;

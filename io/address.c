@@ -9,11 +9,8 @@
 #include <string.h>
 #include <sys/un.h>
 
-#include "base/clock.h"
-#include "base/lock.h"
 #include "base/platform.h"
-#include "base/waiter.h"
-#include "sched/park.h"
+#include "io/resolve.h"
 
 #define HOST_BYTES 256
 
@@ -113,90 +110,26 @@ static int split(const char *text, char host[HOST_BYTES], uint16_t *ret_port)
     return read_port(end + 1 + bracket, ret_port);
 }
 
-// ---- Names: a thread that may be forgotten -----------------------------------------------------
+// ---- Names -----------------------------------------------------------------------------------
 
-struct lookup {
-    // Constant.
-    char host[HOST_BYTES];
-    uint16_t port;
-
-    atomic_u32 refs; // the thread's and the waiter's
-
-    // Guarded by lock.
-    struct lock lock;
-    struct waiter *waiter; // NULL: nobody waits any more
-    bool done;
-    int n; // of list, or the error
-    struct address list[ADDRESS_MOST];
-};
-
-static void put_lookup(struct lookup *l)
-{
-    // [LOOKUP-REF] acq_rel, pairs with itself.
-    if (add_acq_rel(&l->refs, (uint32_t)-1) == 1) os_free(l);
-}
-
-static void look_up(void *arg)
-{
-    struct lookup *l = arg;
-    struct address list[ADDRESS_MOST];
-    struct task *t = NULL;
-    int n = os_lookup(l->host, l->port, list, sizeof(list[0]), ADDRESS_MOST);
-
-    lock_acquire(&l->lock);
-    if (n > 0) memcpy(l->list, list, (size_t)n * sizeof(list[0]));
-    l->n = n;
-    l->done = true;
-    if (l->waiter && waiter_claim(l->waiter)) t = l->waiter->task;
-    if (t) t->outcome = 0;
-    lock_release(&l->lock);
-    if (t) ready(t);
-    put_lookup(l);
-}
-
-static int wait_for(struct lookup *l, int64_t deadline)
-{
-    struct task here;
-    struct waiter w = {.task = task_self(&here)};
-    int outcome = 0;
-
-    lock_acquire(&l->lock);
-    if (!l->done) {
-        w.ticket = wait_open(w.task, "name look-up", NULL);
-        l->waiter = &w;
-        lock_release(&l->lock);
-        outcome = park(w.task, deadline);
-        lock_acquire(&l->lock);
-        l->waiter = NULL;
-    }
-    lock_release(&l->lock);
-    return outcome;
-}
-
-static int name_address(const char *host, uint16_t port, int64_t deadline,
+static int name_address(const char *host, uint16_t port, int to_listen, int64_t deadline,
                         struct address ret_list[ADDRESS_MOST])
 {
-    struct lookup *l = os_alloc(sizeof(*l), alignof(struct lookup));
-    struct os_thread thread;
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
+                             .ai_flags = AI_ADDRCONFIG | AI_NUMERICSERV};
+    struct addrinfo *found;
+    char service[8];
+    int n = 0;
 
-    if (!l) return -ENOMEM;
-    memcpy(l->host, host, HOST_BYTES);
-    l->port = port;
-    store_relaxed(&l->refs, 2); // relaxed: the thread does not run yet
-    lock_init(&l->lock, LOCK_RANK_OBJECT);
-    int err = os_thread_start(&thread, look_up, l, "coir-lookup");
-    if (err < 0) {
-        os_free(l);
-        return err;
+    snprintf(service, sizeof(service), "%u", port);
+    int err = resolve(host, service, &hints, &found, deadline, to_listen != 0);
+    if (err < 0) return err;
+    for (struct addrinfo *a = found; a && n < ADDRESS_MOST; a = a->ai_next, n++) {
+        memcpy(&ret_list[n].addr, a->ai_addr, a->ai_addrlen);
+        ret_list[n].len = a->ai_addrlen;
     }
-    os_thread_detach(thread);
-    err = wait_for(l, deadline);
-    if (err == 0) {
-        err = l->n;
-        if (err > 0) memcpy(ret_list, l->list, (size_t)err * sizeof(ret_list[0]));
-    }
-    put_lookup(l);
-    return err;
+    os_resolve_free(found);
+    return n;
 }
 
 int address_find(const char *text, int to_listen, int64_t deadline,
@@ -211,5 +144,5 @@ int address_find(const char *text, int to_listen, int64_t deadline,
     if ((n = split(text, host, &port)) < 0) return n;
     if ((n = number_address(host, port, to_listen, ret_list)) > 0) return n;
     if (!*host) return -EINVAL;
-    return name_address(host, port, deadline, ret_list);
+    return name_address(host, port, to_listen, deadline, ret_list);
 }

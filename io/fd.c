@@ -2,12 +2,14 @@
 #include "io/fd.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/stat.h>
 
 #include "base/clock.h"
 #include "base/lock.h"
 #include "base/panic.h"
 #include "base/platform.h"
+#include "io/offload.h"
 #include "sched/park.h"
 
 #define CHUNK 256
@@ -17,7 +19,8 @@ struct fd {
     // Guarded by lock.
     struct lock lock;
     bool known, closing;
-    bool is_socket;
+    bool is_socket, is_file;
+    bool is_direct; // a file that goes past the page cache: nothing comes without waiting
     bool busy[FD_SIDES];
     struct list uses;
     struct list turns[FD_SIDES]; // waiters, by their nodes
@@ -89,6 +92,8 @@ static int know_locked(struct fd *f, int number, enum fd_side side)
     if (side == FD_POLLS) return 0;
     f->known = true;
     f->is_socket = kind == S_IFSOCK;
+    f->is_file = kind == S_IFREG || kind == S_IFBLK;
+    f->is_direct = f->is_file && os_fcntl_getfl(number) & O_DIRECT;
     f->more = f->at_once = false;
     return 0;
 }
@@ -114,7 +119,7 @@ static int take_turn_locked(struct fd_use *use, int64_t deadline)
 {
     struct fd *f = use->fd;
 
-    if (use->side == FD_POLLS) return 0;
+    if (use->side >= FD_SIDES) return 0;
     if (!f->busy[use->side]) {
         f->busy[use->side] = true;
         return 0;
@@ -179,7 +184,7 @@ void fd_end(struct fd_use *use)
     struct task *next = NULL;
 
     lock_acquire(&f->lock);
-    if (use->side != FD_POLLS) next = pass_turn_locked(f, use->side);
+    if (use->side < FD_SIDES) next = pass_turn_locked(f, use->side);
     struct task *closer = leave_locked(use);
     lock_release(&f->lock);
     if (next) ready(next);
@@ -189,6 +194,11 @@ void fd_end(struct fd_use *use)
 bool fd_is_socket(const struct fd_use *use)
 {
     return use->fd->is_socket;
+}
+
+bool fd_is_file(const struct fd_use *use)
+{
+    return use->fd->is_file;
 }
 
 void fd_guess_receive(const struct fd_use *use, struct op *op)
@@ -266,6 +276,14 @@ static void close_break(struct fd_use *use)
     os_close(number);
 }
 
+// The descriptor is ready; this thread may block, should another process be quicker.
+static int32_t try_or_call(struct op *op)
+{
+    int32_t result = op_try(op, true);
+
+    return result == OP_NEEDS_HELPER ? op_call(op) : result;
+}
+
 static short events_of(const struct op *op, enum fd_side side)
 {
     if (op->code == OP_POLL) return (short)op->flags;
@@ -294,9 +312,10 @@ static int poll_in_reach(struct pollfd fds[2], int64_t deadline)
 // An ordinary thread: poll(2) on the descriptor and the break, then the call (rule 5).
 static int32_t run_on_thread(struct fd_use *use, struct op *op, int64_t deadline)
 {
-    int err = open_break(use);
     int32_t result = -EAGAIN;
 
+    if (op->is_file || !op_waits(op)) return op_call(op);
+    int err = open_break(use);
     if (err < 0) return err;
     while (result == -EAGAIN) {
         struct pollfd fds[2] = {{.fd = op->fd, .events = events_of(op, use->side)},
@@ -308,7 +327,7 @@ static int32_t run_on_thread(struct fd_use *use, struct op *op, int64_t deadline
         else if (fds[1].revents)
             result = is_closing(use->fd) ? -EBADF : -ECANCELED;
         else if (fds[0].revents)
-            result = op_try(op, true);
+            result = try_or_call(op);
         else if (clock_now() >= deadline)
             result = -ETIMEDOUT;
         else if ((err = park_canceled()) < 0)
@@ -318,35 +337,113 @@ static int32_t run_on_thread(struct fd_use *use, struct op *op, int64_t deadline
     return result;
 }
 
-static bool wants_eagain(const struct op *op)
+// A job waits for a helper; a close withdraws it, and one may have come before.
+static void note_wait(void *arg, struct waiter *w)
 {
-    return op->flags & MSG_DONTWAIT && (op->code == OP_RECV || op->code == OP_SEND ||
-                                        op->code == OP_RECVMSG || op->code == OP_SENDMSG);
+    struct fd_use *use = arg;
+
+    lock_acquire(&use->fd->lock);
+    use->waiter = (struct waiter){.task = w->task, .ticket = w->ticket};
+    use->waits = true;
+    bool withdrawn = use->fd->closing && waiter_claim(w);
+    if (withdrawn) w->task->outcome = -EBADF;
+    lock_release(&use->fd->lock);
+    if (withdrawn) ready(w->task);
+}
+
+static void call_op(void *arg)
+{
+    struct op *op = arg;
+
+    op->result = op_call(op);
+}
+
+static int32_t run_on_helper(struct fd_use *use, struct op *op, int64_t deadline)
+{
+    int err = offload_run(call_op, op, deadline, note_wait, use);
+
+    lock_acquire(&use->fd->lock);
+    use->waits = false;
+    lock_release(&use->fd->lock);
+    return err < 0 ? err : op->result;
+}
+
+// Whoever can wait for it does it.
+static int32_t run_waiting(struct fd_use *use, struct op *op, int64_t deadline)
+{
+    int32_t result = OP_NEEDS_HELPER;
+
+    if (!on_coroutine()) return run_on_thread(use, op, deadline);
+    if (park_performs(op) && (park_uses_ring() || !op->is_file))
+        result = run_on_poller(use, op, deadline);
+    if (result != OP_NEEDS_HELPER) return result;
+    // It was seen to be ready: so a deadline that has passed does not count.
+    return run_on_helper(use, op, deadline <= CLOCK_PAST ? CLOCK_NEVER : deadline);
+}
+
+// A file's READ or WRITE that stopped short, at the end or where the cache ended: the rest.
+static int32_t finish(struct fd_use *use, struct op *op, int64_t deadline, int32_t moved)
+{
+    int32_t sum = moved;
+
+    while (moved > 0 && (uint32_t)moved < op->len) {
+        op->buf = (char *)op->buf + moved;
+        op->len -= (uint32_t)moved;
+        if (op->positioned) op->offset += moved;
+        moved = op_try(op, false);
+        if (moved == -EAGAIN || moved == OP_NEEDS_HELPER)
+            moved = run_waiting(use, op, deadline);
+        if (moved > 0) sum += moved; // else the next call says why it is less
+    }
+    return sum;
 }
 
 // Whether a direct call comes first. A receive is rarely answered at once; a send mostly is, but
-// among others it is cheaper in their batch (decision 6).
+// among others it is cheaper in their batch (decision 6). What a file has in the page cache is
+// cheapest by a direct call (docs/files.md has the figures); a vector is not, because what it
+// leaves would have to be cut out of it.
 static bool try_first(const struct fd_use *use, const struct op *op, int64_t deadline)
 {
-    if (deadline <= CLOCK_PAST || !on_coroutine() || wants_eagain(op)) return true;
+    if (!op_waits(op)) return false;
+    if (op->is_file)
+        return !use->fd->is_direct && (op->code == OP_READ || op->code == OP_WRITE);
+    if (deadline <= CLOCK_PAST || !on_coroutine() || op_wants_eagain(op)) return true;
     if (op->code == OP_SEND || op->code == OP_SENDMSG) return !park_has_company();
     return op->code == OP_RECV && use->fd->more && !park_has_company();
 }
 
+static bool moves_bytes(const struct op *op)
+{
+    return op->code == OP_READ || op->code == OP_WRITE || op->code == OP_READV ||
+           op->code == OP_WRITEV;
+}
+
 int32_t fd_run(struct fd_use *use, struct op *op, int64_t deadline)
 {
+    op->is_file =
+        use->fd->is_file && moves_bytes(op); // poll(2) of a file is like any other
     if (try_first(use, op, deadline)) {
         op->result = op_try(op, false);
-        if (op->result != -EAGAIN || wants_eagain(op)) {
+        if (op->result == -EAGAIN && !op_wants_eagain(op)) {
+            if (deadline <= CLOCK_PAST) return op->result = -ETIMEDOUT;
+        } else if (op->result != OP_NEEDS_HELPER) {
+            if (op->is_file) op->result = finish(use, op, deadline, op->result);
             // Who only tries returns on its thread, which a yield might not.
             if (deadline > CLOCK_PAST) park_charge();
             return op->result;
         }
-        if (deadline <= CLOCK_PAST) return op->result = -ETIMEDOUT;
     }
-    op->result = on_coroutine() ? run_on_poller(use, op, deadline)
-                                : run_on_thread(use, op, deadline);
-    return op->result;
+    // A file that cannot say what it has is as ready as it will ever be.
+    if (op->is_file && deadline <= CLOCK_PAST) deadline = CLOCK_NEVER;
+    return op->result = run_waiting(use, op, deadline);
+}
+
+int32_t fd_run_path(struct op *op)
+{
+    if (!on_coroutine()) return op_call(op);
+    if (park_performs(op)) return park_io(op, CLOCK_NEVER, NULL, NULL);
+    int err = offload_run(call_op, op, CLOCK_NEVER, NULL, NULL);
+    return err < 0 ? err : op->result;
 }
 
 // ---- Close ---------------------------------------------------------------------------------

@@ -5,9 +5,10 @@
 // and without descriptors or memory it waits, 5 ms at first and at most a second, says so once,
 // and tries again. A listener that stopped accepting under load would be worse than a slow one.
 #include <errno.h>
-#include <fcntl.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/un.h>
 
@@ -105,6 +106,16 @@ static int dial_one(const struct address *a, int64_t deadline)
     return err;
 }
 
+// An even share of the time that is left: an address that does not answer must not use up what
+// the next one needs.
+static int64_t share(int64_t deadline, int n_left)
+{
+    int64_t now = clock_now();
+
+    if (deadline == CLOCK_NEVER || deadline <= now || n_left <= 1) return deadline;
+    return now + (deadline - now) / n_left;
+}
+
 int coir_dial(const char *address, int64_t deadline)
 {
     struct address list[ADDRESS_MOST];
@@ -115,8 +126,8 @@ int coir_dial(const char *address, int64_t deadline)
     n = address_find(address, 0, deadline, list);
     if (n < 0) return n;
     for (int i = 0; i < n; i++) {
-        fd = dial_one(&list[i], deadline);
-        if (fd >= 0 || fd == -ETIMEDOUT || fd == -ECANCELED) break;
+        fd = dial_one(&list[i], share(deadline, n - i));
+        if (fd >= 0 || fd == -ECANCELED) break;
     }
     return fd;
 }
@@ -175,12 +186,60 @@ static int listen_on(const struct address *a, const coir_listen_options *opts)
     return err;
 }
 
+// ---- Sockets that systemd opened: sd_listen_fds(3) -----------------------------------------
+
+#define PASSED_FIRST 3
+
+// The number of the descriptor that was passed as 'name', the first where it is empty.
+// >= 0 | -ENOENT (nothing of that name was passed to this process)
+static int find_passed(const char *name)
+{
+    const char *pid = getenv("LISTEN_PID");
+    const char *count = getenv("LISTEN_FDS");
+    const char *names = getenv("LISTEN_FDNAMES");
+
+    if (!pid || !count || strtol(pid, NULL, 10) != os_process_id()) return -ENOENT;
+    long n = strtol(count, NULL, 10);
+    if (n < 1 || n > INT_MAX - PASSED_FIRST) return -ENOENT;
+    if (!*name) return PASSED_FIRST;
+    for (int i = 0; i < n && names; i++) {
+        const char *end = strchr(names, ':');
+        size_t len = end ? (size_t)(end - names) : strlen(names);
+
+        if (strlen(name) == len && strncmp(names, name, len) == 0)
+            return PASSED_FIRST + i;
+        names = end ? end + 1 : NULL;
+    }
+    return -ENOENT;
+}
+
+static int take_passed(const char *name, const coir_listen_options *opts)
+{
+    struct sockaddr_storage addr;
+    socklen_t addr_len = sizeof(addr);
+    int listens = 0;
+    int on = 1;
+    socklen_t len = sizeof(listens);
+    int fd = find_passed(name);
+
+    if (fd < 0) return fd;
+    int err = os_getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len);
+    if (err == 0 && !listens) err = -EINVAL;
+    if (err == 0) err = os_fcntl_cloexec(fd);
+    if (err == 0) err = os_getsockname(fd, (struct sockaddr *)&addr, &addr_len);
+    if (err == 0 && opts && opts->tcp_nodelay && addr.ss_family != AF_UNIX)
+        err = os_setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    return err < 0 ? err : fd;
+}
+
 int coir_listen(const char *address, const coir_listen_options *opts)
 {
     struct address list[ADDRESS_MOST];
     int fd = -EINVAL;
 
     if (opts && opts->backlog < 0) return -EINVAL;
+    if (address && strncmp(address, "systemd:", 8) == 0)
+        return take_passed(address + 8, opts);
     int n = address_find(address, 1, CLOCK_NEVER, list);
     if (n < 0) return n;
     for (int i = 0; i < n && (fd = listen_on(&list[i], opts)) < 0; i++) continue;

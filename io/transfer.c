@@ -28,9 +28,11 @@ static ssize_t transfer(struct op *op, enum fd_side side, uint8_t as_socket,
 
     if (err < 0) return err;
     if ((err = fd_begin(op->fd, side, deadline, &use)) < 0) return err;
+    // A ring would wait for readiness before it says so, and of a file without end.
+    bool is_wrong = !fd_is_socket(&use) && op->code == as_socket;
     if (fd_is_socket(&use)) op->code = as_socket;
     if (op->code == OP_RECV) fd_guess_receive(&use, op);
-    int32_t result = fd_run(&use, op, deadline);
+    int32_t result = is_wrong ? -ENOTSOCK : fd_run(&use, op, deadline);
     if (op->code == OP_RECV) fd_note_receive(&use, op);
     fd_end(&use);
     return result;
@@ -110,6 +112,57 @@ ssize_t coir_readv(int fd, const struct iovec *iov, int n, int64_t deadline)
 ssize_t coir_writev(int fd, const struct iovec *iov, int n, int64_t deadline)
 {
     return transfer_vector(fd, iov, n, FD_WRITES, deadline);
+}
+
+// ---- Messages ------------------------------------------------------------------------------
+
+ssize_t coir_recvmsg(int fd, struct msghdr *msg, int flags, int64_t deadline)
+{
+    // Descriptors that come along are close-on-exec like all that are made here.
+    struct op op = {.code = OP_RECVMSG,
+                    .fd = fd,
+                    .msg = msg,
+                    .flags = flags | MSG_CMSG_CLOEXEC};
+
+    if (!msg) return -EINVAL;
+    return transfer(&op, FD_READS, OP_RECVMSG, deadline);
+}
+
+ssize_t coir_sendmsg(int fd, const struct msghdr *msg, int flags, int64_t deadline)
+{
+    struct op op = {.code = OP_SENDMSG,
+                    .fd = fd,
+                    .msg = (struct msghdr *)(uintptr_t)msg,
+                    .flags = flags};
+
+    if (!msg) return -EINVAL;
+    return transfer(&op, FD_WRITES, OP_SENDMSG, deadline);
+}
+
+ssize_t coir_recvfrom(int fd, void *buf, size_t n, int flags, struct sockaddr *addr,
+                      socklen_t *len, int64_t deadline)
+{
+    struct iovec one = {buf, clip(n)};
+    struct msghdr msg = {.msg_name = addr, .msg_iov = &one, .msg_iovlen = 1};
+
+    if ((!buf && n) || (addr && !len)) return -EINVAL;
+    msg.msg_namelen = addr ? *len : 0;
+    ssize_t got = coir_recvmsg(fd, &msg, flags, deadline);
+    if (got >= 0 && addr) *len = msg.msg_namelen;
+    return got;
+}
+
+ssize_t coir_sendto(int fd, const void *buf, size_t n, int flags,
+                    const struct sockaddr *addr, socklen_t len, int64_t deadline)
+{
+    struct iovec one = {(void *)(uintptr_t)buf, clip(n)};
+    struct msghdr msg = {.msg_name = (void *)(uintptr_t)addr,
+                         .msg_namelen = addr ? len : 0,
+                         .msg_iov = &one,
+                         .msg_iovlen = 1};
+
+    if (!buf && n) return -EINVAL;
+    return coir_sendmsg(fd, &msg, flags, deadline);
 }
 
 // ---- The whole count -----------------------------------------------------------------------

@@ -13,6 +13,7 @@
 //     wait      flushes, lets the kernel finish what it can, and with a deadline in the future
 //               sleeps until something finished, the break descriptor was written, or the deadline
 //     pending   true if flush or wait(CLOCK_PAST) would find something to do; no system call
+//     performs  true for codes that submit takes
 //     mode      its name for users
 #pragma once
 
@@ -24,6 +25,7 @@
 #include "base/list.h"
 #include "base/lock.h"
 #include "netpoll/netpoll.h"
+#include "netpoll/ops.h"
 
 struct backend {
     int (*open)(struct poller *np, unsigned entries);
@@ -33,6 +35,7 @@ struct backend {
     void (*flush)(struct poller *np);
     void (*wait)(struct poller *np, int64_t deadline);
     bool (*pending)(const struct poller *np);
+    bool (*performs)(const struct poller *np, enum op_code code);
     const char *(*mode)(const struct poller *np);
 };
 
@@ -88,6 +91,5 @@ struct op *poller_find(struct poller *np, uint64_t key);
 // True for operations that wait for readability; the others wait for room to write.
 static inline bool op_reads(const struct op *op)
 {
-    return op->code == OP_READ || op->code == OP_READV || op->code == OP_RECV ||
-           op->code == OP_RECVMSG || op->code == OP_ACCEPT;
+    return op_rows[op->code].waits == OP_WAITS_TO_READ;
 }

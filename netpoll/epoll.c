@@ -8,8 +8,8 @@
 //     order; the kernel is told the union, one-shot, and told again while anybody waits. So a
 //     number that was closed and used again is armed afresh (ADD after ENOENT), and an old
 //     event costs one try too many, no more.
-// E2  A call is made only where it cannot block (direct.c). Files, which epoll refuses, are always
-//     ready.
+// E2  A call is made only where it cannot block (ops.h); what has to be done by a helper ends with
+//     OP_NEEDS_HELPER, for the floor above. What epoll refuses is always ready.
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
@@ -39,14 +39,7 @@ static struct epoll *epoll_of(const struct poller *np)
     return np->impl;
 }
 
-// True if the caller of this op wants -EAGAIN itself.
-static bool wants_eagain(const struct op *op)
-{
-    return op->flags & MSG_DONTWAIT && (op->code == OP_RECV || op->code == OP_SEND ||
-                                        op->code == OP_RECVMSG || op->code == OP_SENDMSG);
-}
-
-// ---- Interest ----------------------------------------------------------------------------------
+// ---- Interest ---------------------------------------------------------------------------------
 
 static struct interest *interest_in(struct epoll *e, int fd)
 {
@@ -116,7 +109,7 @@ static void wait_for(struct poller *np, struct op *op)
     int err = arm(e, op->fd, in);
     if (err == 0) return;
     list_remove(&op->wait_node);
-    poller_finish(np, op, err == -EPERM ? op_try(op, true) : err); // E2: files are ready
+    poller_finish(np, op, err == -EPERM ? op_try(op, true) : err); // E2
 }
 
 static void epoll_submit(struct poller *np, struct op *op)
@@ -124,7 +117,7 @@ static void epoll_submit(struct poller *np, struct op *op)
     int32_t result = op_try(op, false);
 
     op->wait_node = (struct list_node){0};
-    if (result == -EAGAIN && !wants_eagain(op))
+    if (result == -EAGAIN && !op_wants_eagain(op))
         wait_for(np, op);
     else
         poller_finish(np, op, result);
@@ -137,7 +130,7 @@ static bool epoll_cancel(struct poller *np, struct op *op)
     return true;
 }
 
-// ---- Events ------------------------------------------------------------------------------------
+// ---- Events -----------------------------------------------------------------------------------
 
 // Tries those who wait, in order, until one would have to wait longer.
 static void try_waiters(struct poller *np, struct list *ops)
@@ -200,7 +193,7 @@ static bool epoll_pending(const struct poller *np)
     return load_own(&np->in_flight) > 0; // only a system call can tell
 }
 
-// ---- Open and close ----------------------------------------------------------------------------
+// ---- Open and close ---------------------------------------------------------------------------
 
 static int epoll_open(struct poller *np, unsigned entries)
 {
@@ -231,6 +224,12 @@ static void epoll_close(struct poller *np)
     os_free(e);
 }
 
+static bool epoll_performs(const struct poller *np, enum op_code code)
+{
+    (void)np;
+    return op_rows[code].waits != OP_WAITS_NOT;
+}
+
 static const char *epoll_mode(const struct poller *np)
 {
     (void)np;
@@ -245,5 +244,6 @@ const struct backend backend_epoll = {
     .flush = epoll_flush,
     .wait = epoll_wait_,
     .pending = epoll_pending,
+    .performs = epoll_performs,
     .mode = epoll_mode,
 };

@@ -13,19 +13,6 @@
 #define FIRST_SLOTS 64u
 #define NO_SLOT UINT32_MAX
 
-const char *op_name(uint8_t code)
-{
-    static const char *const names[OP_COUNT] = {
-        [OP_NOP] = "nothing",   [OP_READ] = "read",       [OP_WRITE] = "write",
-        [OP_READV] = "readv",   [OP_WRITEV] = "writev",   [OP_RECV] = "recv",
-        [OP_SEND] = "send",     [OP_RECVMSG] = "recvmsg", [OP_SENDMSG] = "sendmsg",
-        [OP_ACCEPT] = "accept", [OP_CONNECT] = "connect", [OP_POLL] = "poll",
-    };
-    const char *name = code < OP_COUNT ? names[code] : NULL;
-
-    return name ? name : "operation";
-}
-
 // ---- Open and close --------------------------------------------------------------------------
 
 int poller_open(enum poller_kind kind, unsigned entries, struct poller **ret_poller)
@@ -63,6 +50,11 @@ void poller_close(struct poller *np)
 const char *poller_mode(const struct poller *np)
 {
     return np->backend->mode(np);
+}
+
+bool poller_performs(const struct poller *np, enum op_code code)
+{
+    return np->backend->performs(np, code);
 }
 
 // ---- Slots: a key names one submission (N3) ------------------------------------------------
@@ -218,7 +210,7 @@ static void take_cancels(struct poller *np)
     if (load_relaxed(&np->box_filled)) drain_box(np);
 }
 
-// ---- Flush and poll ----------------------------------------------------------------------------
+// ---- Flush and poll ---------------------------------------------------------------------------
 
 void poller_flush(struct poller *np)
 {
@@ -260,7 +252,7 @@ uint64_t poller_submitted(const struct poller *np)
     return load_relaxed(&np->submitted); // relaxed: a statistic
 }
 
-// ---- Sleep and wake ----------------------------------------------------------------------------
+// ---- Sleep and wake ---------------------------------------------------------------------------
 //
 //            announce                     break: write the eventfd
 //     RUNS ------------> SLEEPS --------------------------------> NOTIFIED

@@ -28,19 +28,27 @@
 
 enum op_code {
     OP_NOP,
-    OP_READ,   // buf, len              also writes to and reads from what is not a socket
-    OP_WRITE,  // buf, len
-    OP_READV,  // iov, len = count
-    OP_WRITEV, // iov, len = count
-    OP_RECV,   // buf, len, flags
-    OP_SEND,   // buf, len, flags       MSG_NOSIGNAL is added
+    OP_READ,    // buf, len              not for sockets; at 'offset' if positioned
+    OP_WRITE,   // buf, len
+    OP_READV,   // iov, len = count
+    OP_WRITEV,  // iov, len = count
+    OP_RECV,    // buf, len, flags
+    OP_SEND,    // buf, len, flags       MSG_NOSIGNAL is added
     OP_RECVMSG, // msg, flags
     OP_SENDMSG, // msg, flags
     OP_ACCEPT,  // addr, addr_len, flags
     OP_CONNECT, // addr, len = its length
     OP_POLL,    // flags = events        result: revents
+    OP_OPEN, // path, flags, len = mode              fd = AT_FDCWD, as for all with a path
+    OP_FSYNC,  // flags != 0: the data only
+    OP_STATX,  // fd = the folder, path, flags, len = mask, statx
+    OP_UNLINK, // path
+    OP_RENAME, // path, path_to
+    OP_MKDIR,  // path, len = mode
     OP_COUNT
 };
+
+struct statx;
 
 // Lives in the frame of the call that waits (I5).
 struct op {
@@ -49,6 +57,8 @@ struct op {
     void *owner;            // opaque here: who waits
     uint8_t code;           // enum op_code
     bool more_likely; // RECV: data is likely to be there already: try before polling
+    bool positioned;  // READ .. WRITEV: at 'offset', which stays
+    bool is_file; // READ .. WRITEV of a file or a disk: always ready, may take its time
     int fd;
     int flags;
     uint32_t len;
@@ -57,8 +67,14 @@ struct op {
         const struct iovec *iov;
         struct msghdr *msg;
         struct sockaddr *addr;
+        const char *path;
     };
-    socklen_t *addr_len;
+    union {
+        socklen_t *addr_len;
+        int64_t offset;
+        struct statx *statx;
+        const char *path_to;
+    };
 
     // The poller's answer.
     int32_t result; // >= 0 | -errno
@@ -74,9 +90,18 @@ struct op {
         wait_node; // epoll: waits for readiness of fd; ring: found no room yet
 };
 
+// A result that is no error of any call: it can be done, but only by a call that may block.
+#define OP_NEEDS_HELPER (-4096)
+
 // Does what the op is for as a direct call that does not block, and returns its result. Any
-// thread. 'is_ready': the descriptor was reported ready. -EAGAIN: not now.
+// thread. 'is_ready': the descriptor was reported ready. -EAGAIN: not now | OP_NEEDS_HELPER
 int32_t op_try(struct op *op, bool is_ready);
+// The same as a call that may block: for threads that may.
+int32_t op_call(struct op *op);
+// False for what the kernel answers in its own time, for which there is no readiness.
+bool op_waits(const struct op *op);
+// True if the caller of this op wants -EAGAIN itself (MSG_DONTWAIT).
+bool op_wants_eagain(const struct op *op);
 
 // "read", "accept": static.
 const char *op_name(uint8_t code);
@@ -94,6 +119,8 @@ int poller_open(enum poller_kind kind, unsigned entries, struct poller **ret_pol
 void poller_close(struct poller *np);
 // "uring defer", "uring coop", "uring plain", "epoll".
 const char *poller_mode(const struct poller *np);
+// True if submitting an op of this code gets it done here; false: it needs a thread that may block.
+bool poller_performs(const struct poller *np, enum op_code code);
 
 // Owner. Queues op and returns the key by which it can be cancelled (also in op->key). Never
 // fails and never blocks: what cannot be done comes back as a result from poller_poll.

@@ -15,6 +15,7 @@
 // Modes, found by trying (decision 1): DEFER_TASKRUN batches best and gives foreign code no
 // phantom EINTR; COOP_TASKRUN before 6.1; without either from 5.15. liburing's header on old
 // distributions lacks the newest constants: they stand here.
+#include <assert.h>
 #include <errno.h>
 #include <linux/io_uring.h>
 #include <poll.h>
@@ -41,12 +42,18 @@
 #define ENTRIES 256u
 #endif
 #define CQ_PER_SQ 16u
+// The kernel's threads for operations that block, a ring: as many as there are helpers without one.
+// Those for files stay at the kernel's own bound, four a processor.
+#define IO_WQ_MOST 512u
+
+static_assert(OP_COUNT <= 32, "a bit for each in 'knows'");
 
 enum { DATA_BREAK = 1, DATA_CANCEL = 2, DATA_TEST = 3 }; // below any key (U2)
 
 struct uring {
     struct os_ring *ring;
     const char *mode;
+    uint32_t knows;      // a bit for each operation
     struct list backlog; // ops that found the SQ full
     uint64_t break_value;
     bool break_armed;
@@ -89,67 +96,15 @@ static struct io_uring_sqe *get_sqe(struct uring *u)
     return os_ring_sqe(u->ring);
 }
 
-static void fill_transfer(struct io_uring_sqe *sqe, uint8_t opcode, const void *addr,
-                          uint32_t len)
-{
-    sqe->opcode = opcode;
-    sqe->addr = (uintptr_t)addr;
-    sqe->len = len;
-}
-
-static void fill_message(struct io_uring_sqe *sqe, uint8_t opcode, const struct op *op)
-{
-    fill_transfer(sqe, opcode, op->buf, op->len);
-    sqe->msg_flags = (uint32_t)op->flags;
-    // Where nothing is likely to be there yet, an attempt costs more than the poll behind it; where
-    // the peer answers while a round's batch is still being made, the poll does.
-    if (op_reads(op) && !op->more_likely && !(op->flags & MSG_DONTWAIT))
-        sqe->ioprio = IORING_RECVSEND_POLL_FIRST;
-    if (!op_reads(op)) sqe->msg_flags |= MSG_NOSIGNAL;
-}
-
 static void fill(struct io_uring_sqe *sqe, const struct op *op)
 {
+    sqe->opcode = op_rows[op->code].ring;
     sqe->fd = op->fd;
     sqe->user_data = op->key;
-    switch (op->code) {
-    case OP_NOP: sqe->opcode = IORING_OP_NOP; break;
-    case OP_READ: fill_transfer(sqe, IORING_OP_READ, op->buf, op->len); break;
-    case OP_WRITE: fill_transfer(sqe, IORING_OP_WRITE, op->buf, op->len); break;
-    case OP_READV: fill_transfer(sqe, IORING_OP_READV, op->iov, op->len); break;
-    case OP_WRITEV: fill_transfer(sqe, IORING_OP_WRITEV, op->iov, op->len); break;
-    case OP_RECV: fill_message(sqe, IORING_OP_RECV, op); break;
-    case OP_SEND: fill_message(sqe, IORING_OP_SEND, op); break;
-    case OP_RECVMSG:
-        fill_message(sqe, IORING_OP_RECVMSG, op);
-        sqe->len = 1;
-        break;
-    case OP_SENDMSG:
-        fill_message(sqe, IORING_OP_SENDMSG, op);
-        sqe->len = 1;
-        break;
-    case OP_ACCEPT:
-        fill_transfer(sqe, IORING_OP_ACCEPT, op->addr, 0);
-        sqe->addr2 = (uintptr_t)op->addr_len;
-        sqe->accept_flags = (uint32_t)op->flags;
-        break;
-    case OP_CONNECT:
-        fill_transfer(sqe, IORING_OP_CONNECT, op->addr, 0);
-        sqe->off = op->len;
-        break;
-    case OP_POLL:
-        sqe->opcode = IORING_OP_POLL_ADD;
-        sqe->poll32_events = (uint32_t)op->flags;
-        break;
-    default: panic("no such operation");
-    }
-    // A stream's current position; sockets ignore it.
-    if (op->code == OP_READ || op->code == OP_WRITE || op->code == OP_READV ||
-        op->code == OP_WRITEV)
-        sqe->off = (uint64_t)-1;
+    op_rows[op->code].fill(sqe, op);
 }
 
-static void fill_poll(struct io_uring_sqe *sqe, const struct op *op)
+static void fill_wait(struct io_uring_sqe *sqe, const struct op *op)
 {
     sqe->opcode = IORING_OP_POLL_ADD;
     sqe->fd = op->fd;
@@ -165,7 +120,7 @@ static bool queue_op(struct uring *u, struct op *op)
     if (!sqe) return false;
     op->round = u->rounds;
     if (op->polling)
-        fill_poll(sqe, op);
+        fill_wait(sqe, op);
     else
         fill(sqe, op);
     return true;
@@ -220,7 +175,9 @@ static bool arm_break(struct poller *np)
     if (u->break_armed) return true;
     struct io_uring_sqe *sqe = get_sqe(u);
     if (!sqe) return false;
-    fill_transfer(sqe, IORING_OP_READ, &u->break_value, sizeof(u->break_value));
+    sqe->opcode = IORING_OP_READ;
+    sqe->addr = (uintptr_t)&u->break_value;
+    sqe->len = sizeof(u->break_value);
     sqe->fd = np->break_fd;
     sqe->user_data = DATA_BREAK;
     u->break_armed = true;
@@ -233,8 +190,7 @@ static bool arm_break(struct poller *np)
 static bool must_poll(const struct op *op, int32_t res)
 {
     if (res == -EINPROGRESS) return op->code == OP_CONNECT;
-    return res == -EAGAIN && op->code != OP_POLL && op->code != OP_NOP &&
-           !(op->flags & MSG_DONTWAIT && op->code != OP_ACCEPT);
+    return res == -EAGAIN && op_waits(op) && op->code != OP_POLL && !op_wants_eagain(op);
 }
 
 // The readiness that an op waited for came: the op itself again.
@@ -352,17 +308,19 @@ static int self_test(struct os_ring *ring)
     return err;
 }
 
-static int probe(struct os_ring *ring)
+// Which operations it can do, of those that it must be able to do all.
+static int probe(struct uring *u)
 {
-    static const uint8_t needed[] = {
-        IORING_OP_READ,   IORING_OP_WRITE,   IORING_OP_READV,    IORING_OP_WRITEV,
-        IORING_OP_RECV,   IORING_OP_SEND,    IORING_OP_RECVMSG,  IORING_OP_SENDMSG,
-        IORING_OP_ACCEPT, IORING_OP_CONNECT, IORING_OP_POLL_ADD, IORING_OP_ASYNC_CANCEL,
-    };
+    u->knows = 0;
+    for (unsigned code = 0; code < OP_COUNT; code++) {
+        const struct op_row *row = &op_rows[code];
 
-    for (size_t i = 0; i < sizeof(needed); i++)
-        if (!os_ring_knows(ring, needed[i])) return -ENOSYS;
-    return 0;
+        if (os_ring_knows(u->ring, row->ring))
+            u->knows |= UINT32_C(1) << code;
+        else if (row->needed)
+            return -ENOSYS;
+    }
+    return os_ring_knows(u->ring, IORING_OP_ASYNC_CANCEL) ? 0 : -ENOSYS;
 }
 
 static int try_mode(struct uring *u, size_t mode, unsigned entries)
@@ -372,7 +330,7 @@ static int try_mode(struct uring *u, size_t mode, unsigned entries)
         os_ring_open(entries, entries * CQ_PER_SQ, modes[mode].flags, &u->ring, &info);
 
     if (err < 0) return err;
-    err = probe(u->ring);
+    err = probe(u);
     if (err == 0) err = self_test(u->ring);
     // Sleeping with a deadline and losing no completion need these (5.11).
     if (err == 0 &&
@@ -384,6 +342,7 @@ static int try_mode(struct uring *u, size_t mode, unsigned entries)
         return err;
     }
     u->mode = modes[mode].mode;
+    os_ring_cap_workers(u->ring, IO_WQ_MOST);
     return 0;
 }
 
@@ -414,6 +373,11 @@ static void uring_close(struct poller *np)
     os_free(u);
 }
 
+static bool uring_performs(const struct poller *np, enum op_code code)
+{
+    return uring_of(np)->knows >> code & 1;
+}
+
 static const char *uring_mode(const struct poller *np)
 {
     return uring_of(np)->mode;
@@ -427,5 +391,6 @@ const struct backend backend_uring = {
     .flush = uring_flush,
     .wait = uring_wait,
     .pending = uring_pending,
+    .performs = uring_performs,
     .mode = uring_mode,
 };

@@ -14,10 +14,11 @@
 #define STACK_DEFAULT ((size_t)64 << 10)
 #define STACK_LEAST ((size_t)16 << 10)
 #define STACK_MOST ((size_t)1 << 30)
-#define GUARD_DEFAULT ((size_t)16 << 10)
 #define GUARD_MOST ((size_t)1 << 20)
 #define WORKERS_MOST 1024u
 #define STOP_DEFAULT (5 * COIR_SEC)
+#define HELPERS_DEFAULT 512
+#define HELPERS_MOST 32768
 
 static int refuse(const coir_config *config, int err, const char *what)
 {
@@ -108,6 +109,8 @@ static int check_values(const coir_config *c)
     if ((unsigned)c->overflow_report > COIR_OFF)
         return refuse(c, -EINVAL,
                       "overflow_report must be COIR_DEFAULT, COIR_ON or COIR_OFF");
+    if (c->helpers < -1 || c->helpers > HELPERS_MOST)
+        return refuse(c, -EINVAL, "helpers must be -1 (none) or at most 32768");
     if (c->stop_ns < 0) return refuse(c, -EINVAL, "stop_ns must not be negative");
     if (c->allocator) {
         if (!c->allocator->alloc || !c->allocator->release)
@@ -115,8 +118,6 @@ static int check_values(const coir_config *c)
         return refuse(c, -ENOTSUP, "an allocator of the host's is not there yet");
     }
     if (c->seed) return refuse(c, -ENOTSUP, "seeded runs are not there yet");
-    if (c->overflow_report == COIR_ON)
-        return refuse(c, -ENOTSUP, "the overflow report is not there yet");
     return 0;
 }
 
@@ -131,6 +132,9 @@ int config_fill(const coir_config *config, bool from_environment, coir_config *r
     if (ret->workers > WORKERS_MOST) ret->workers = WORKERS_MOST;
     if (!ret->stack_bytes) ret->stack_bytes = STACK_DEFAULT;
     if (!ret->guard_bytes) ret->guard_bytes = GUARD_DEFAULT;
+    if (!ret->helpers) ret->helpers = HELPERS_DEFAULT;
+    if (ret->overflow_report == COIR_DEFAULT)
+        ret->overflow_report = from_environment ? COIR_ON : COIR_OFF;
     if (!ret->stop_ns) ret->stop_ns = STOP_DEFAULT;
     return 0;
 }

@@ -11,25 +11,31 @@
 //     1  every worker sleeps, no timer stands in a heap, no operation is in flight, no queue has
 //        anything (idle_is_quiet; the epoch is noted), no thread is inside a spawn or a ready
 //     2  every coroutine is parked for something in memory: not for an operation
-//     3  the process has no thread but the runtime's and the caller
+//     3  the process has no thread but the runtime's and the caller, and no helper has a job
 //     4  1 still holds, and no P was taken since
 //
-// D1  Never falsely. After 3 only the runtime's threads could wake somebody, and 4 says that none
-//     of them has run since 1: what a foreign thread did before it ended had either been
+// D1  Never falsely. After 3 only the workers could wake somebody, and 4 says that none of them
+//     has run since 1: what a foreign thread did before it ended had either been
 //     published by 1 or took a P since, or stands in the global queue at 4. (Go counted a waiter
 //     out before it was runnable, and reported deadlocks that were none: issue 61454.)
+//     Who asks something of the caller itself looks parked for ever: the caller looks at its own
+//     list again after 4 (process.c).
 // D2  A disarmed timer still stands in its heap and counts as hope; its worker drops it when it
 //     comes up, goes idle again, and tells.
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/platform.h"
 #include "coir/spawn.h"
+#include "io/offload.h"
 #include "runtime/runtime.h"
 #include "sched/g.h"
 
 #define LINES_MOST 100u
+#define NAP_FIRST (10 * COIR_MS)
+#define NAP_MOST COIR_SEC
 
 struct census {
     uint32_t parked, others;
@@ -48,21 +54,53 @@ static void count(void *arg, struct g *g)
         c->others++;
 }
 
+// The process's threads are counted first: a helper that ends meanwhile is then one too many, never
+// a stranger taken for a helper. One that starts meanwhile was started by a worker, and so was a
+// worker: a P was taken for it, and 4 sees that.
+static bool is_alone(coir_runtime *rt, bool *ret_helped)
+{
+    uint32_t n = os_thread_count();
+    uint32_t helpers = offload_threads(rt->helpers, ret_helped);
+
+    // relaxed: see above
+    return n == load_relaxed(&rt->sched.n_threads) + helpers + 1;
+}
+
 enum deadlock deadlock_look(coir_runtime *rt)
 {
     struct sched *s = &rt->sched;
     struct census census = {0};
     uint64_t before, after;
+    bool helped;
 
     if (!idle_is_quiet(s, &before)) return DEADLOCK_NO;
     // [DEADLOCK-OUTSIDERS] acquire, pairs with [OUTSIDE-OUT]. One that fails tells nobody.
     if (load_acquire(&s->outsiders)) return DEADLOCK_MAYBE;
     gtable_each(&s->gtable, count, &census);
     if (census.others || !census.parked) return DEADLOCK_NO;
-    // relaxed: a worker starts only when a P is taken, and 4 would see that
-    bool alone = os_thread_count() == load_relaxed(&s->n_threads) + 1;
+    bool alone = is_alone(rt, &helped);
     if (!idle_is_quiet(s, &after) || after != before) return DEADLOCK_NO;
-    return alone ? DEADLOCK_YES : DEADLOCK_MAYBE;
+    return alone && !helped ? DEADLOCK_YES : DEADLOCK_MAYBE;
+}
+
+// Where only threads of the host's or helpers keep hope alive it looks again, ever more rarely:
+// their end tells nobody.
+enum deadlock deadlock_look_or_sleep(coir_runtime *rt, int64_t *nap)
+{
+    struct sched *s = &rt->sched;
+
+    // [WATCH-SET] seq_cst, pairs with [IDLE-FENCE]: who goes idle afterwards tells us; who did
+    // before is in our look.
+    swap_seq_cst(&s->watched, 1);
+    enum deadlock dead = deadlock_look(rt);
+    if (dead == DEADLOCK_NO) parker_park(&s->watcher, CLOCK_NEVER);
+    if (dead != DEADLOCK_MAYBE) return dead;
+
+    store_relaxed(&s->watched, 0); // relaxed: told too often costs a look
+    if (*nap == 0) *nap = NAP_FIRST;
+    if (parker_park(&s->watcher, clock_after(*nap)) == -ETIMEDOUT && *nap < NAP_MOST)
+        *nap *= 2;
+    return dead;
 }
 
 // ---- The report ------------------------------------------------------------------------------

@@ -13,7 +13,7 @@
 //     mapping of its own leaves the gtable, under the lock, before it is unmapped.
 // D2  Every index is passed once, and a coroutine keeps its index: one that lives throughout is
 //     shown once, none is shown twice.
-// D3  What is copied while others write it is read by one function that no sanitizer instruments.
+// D3  What is copied while others write it is read by peek (base/peek.h) alone.
 #include "coir/debug.h"
 
 #include <errno.h>
@@ -24,6 +24,7 @@
 #include "arch/context.h"
 #include "base/clock.h"
 #include "base/panic.h"
+#include "base/peek.h"
 #include "base/platform.h"
 #include "base/unwind.h"
 #include "coir/spawn.h"
@@ -37,21 +38,6 @@
 #define LOOKS 4                       // at one that changes while it is copied
 #define LINE_BYTES 512
 #define NS_PER_MS 1000000
-
-#ifdef __clang__
-#define UNINSTRUMENTED __attribute__((noinline, disable_sanitizer_instrumentation))
-#else
-#define UNINSTRUMENTED __attribute__((noinline, no_sanitize("address", "thread")))
-#endif
-
-// Copies words that others may be writing (D3).
-UNINSTRUMENTED static void peek(void *to, const void *from, size_t bytes)
-{
-    uint64_t *t = to;
-    const volatile uint64_t *f = from;
-
-    for (size_t i = 0; i < bytes / sizeof(*t); i++) t[i] = f[i];
-}
 
 // ---- One coroutine -----------------------------------------------------------------------------
 
@@ -206,7 +192,7 @@ static bool has_poller(struct m *m)
     return load_acquire(&m->started) == M_STARTED;
 }
 
-// Coroutines in queues, and Ps that are with somebody.
+// Coroutines in queues, and Ps that are with somebody: each runs one coroutine, or looks for it.
 static void count_queued(struct sched *s, uint64_t *ret_queued, uint64_t *ret_busy)
 {
     *ret_queued = globq_len(&s->globq);
@@ -216,7 +202,7 @@ static void count_queued(struct sched *s, uint64_t *ret_queued, uint64_t *ret_bu
 
         *ret_queued += runq_len(&p->runq);
         *ret_queued += load_relaxed(&p->runq.next) != NULL; // relaxed, both: statistics
-        *ret_busy += p_word_state(load_relaxed(&p->word)) == P_USER;
+        *ret_busy += p_word_state(load_relaxed(&p->word)) != P_IDLE;
     }
 }
 
@@ -289,7 +275,7 @@ static void flush(struct out *o)
 {
     for (size_t done = 0; o->err == 0 && done < o->n;) {
         struct iovec rest = {o->text + done, o->n - done};
-        ssize_t n = os_writev(o->fd, &rest, 1);
+        ssize_t n = os_writev(o->fd, &rest, 1, -1);
 
         if (n < 0)
             o->err = (int)n;

@@ -43,9 +43,10 @@ static int failed(coir_runtime *rt, int err, const coir_site *site)
     if (last && now - last < LOG_PAUSE) return err;
     // relaxed: of many one logs
     if (!cas_relaxed(&rt->spawn_logged, &last, now)) return err;
-    runtime_log(rt, COIR_LOG_WARNING, "coir: spawn at %s:%d failed: %s (%llu so far)",
+    const char *why = err == -ENOMEM ? stack_depot_why(&rt->sched.depot) : NULL;
+    runtime_log(rt, COIR_LOG_WARNING, "coir: spawn at %s:%d failed: %s%s%s (%llu so far)",
                 site ? site->file : "?", site ? site->line : 0, strerrordesc_np(-err),
-                (unsigned long long)n);
+                why ? ", " : "", why ? why : "", (unsigned long long)n);
     return err;
 }
 

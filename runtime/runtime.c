@@ -13,16 +13,15 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/parker.h"
 #include "base/platform.h"
 #include "coir/base.h"
 #include "coir/spawn.h"
+#include "io/offload.h"
+#include "runtime/overflow.h"
 #include "sched/g.h"
 #include "sched/park.h"
 
 #define CANCEL_AGAIN_NS (20 * COIR_MS)
-#define NAP_FIRST (10 * COIR_MS)
-#define NAP_MOST COIR_SEC
 
 coir_runtime *runtime_self(void)
 {
@@ -53,7 +52,7 @@ void runtime_log(coir_runtime *rt, int level, const char *format, ...)
     rt->config.log(rt->config.log_arg, level, line);
 }
 
-// ---- Start -------------------------------------------------------------------------------------
+// ---- Start ------------------------------------------------------------------------------------
 
 static int start_with(coir_runtime *rt, enum poller_kind kind)
 {
@@ -71,6 +70,8 @@ static int start_with(coir_runtime *rt, enum poller_kind kind)
     rt->sched.log = c->log;
     rt->sched.log_arg = c->log_arg;
     rt->sched.coroutines_max = c->coroutines_max;
+    rt->sched.helpers = rt->helpers;
+    rt->sched.altstacks = c->overflow_report == COIR_ON;
     return sched_start(&rt->sched, &sched);
 }
 
@@ -94,20 +95,47 @@ static int start_auto(coir_runtime *rt)
     return err;
 }
 
+static int open_helpers(coir_runtime *rt)
+{
+    const coir_config *c = &rt->config;
+    struct offload_config helpers = {.helpers_max =
+                                         c->helpers > 0 ? (uint32_t)c->helpers : 0,
+                                     .thread_start = c->thread_start,
+                                     .thread_stop = c->thread_stop,
+                                     .thread_arg = c->thread_arg};
+
+    return offload_open(&helpers, &rt->helpers);
+}
+
 static int start(const coir_config *config, bool from_environment, coir_runtime **ret_rt)
 {
     coir_config filled;
     int err = config_fill(config, from_environment, &filled);
     if (err < 0) return err;
+    if (os_shadow_stack()) {
+        if (filled.log)
+            filled.log(
+                filled.log_arg, COIR_LOG_ERROR,
+                "coir: no start: this process has shadow stacks, on which coroutines "
+                "cannot switch; GLIBC_TUNABLES=glibc.cpu.x86_shstk=off turns them off");
+        return -ENOTSUP;
+    }
     if ((err = os_on_fork(runtime_forked)) < 0) return err;
 
     coir_runtime *rt = os_alloc(sizeof(*rt), alignof(coir_runtime));
     if (!rt) return -ENOMEM;
     rt->config = filled;
     rt->forks = os_forks();
-    err = start_auto(rt);
+    os_signals_mask(&rt->starter_mask);
+    lock_init(&rt->host.lock, LOCK_RANK_OBJECT);
+    list_init(&rt->host.askers);
+    if (filled.overflow_report == COIR_ON) os_fault_begin(overflow_look);
+    err = open_helpers(rt);
+    if (err == 0) err = start_auto(rt);
     if (err < 0) {
+        if (filled.overflow_report == COIR_ON) os_fault_end();
         runtime_log(rt, COIR_LOG_ERROR, "coir: no start: %s", strerrordesc_np(-err));
+        offload_close(rt->helpers, CLOCK_PAST); // none was started
         os_free(rt);
         return err;
     }
@@ -125,7 +153,7 @@ int coir_start(const coir_config *config, coir_runtime **ret_rt)
     return start(config, false, ret_rt);
 }
 
-// ---- Stop --------------------------------------------------------------------------------------
+// ---- Stop -------------------------------------------------------------------------------------
 
 // Cancels what lives until nothing does. Once is not enough: a spawn may have been under way, and
 // a cancel may have found no memory for its message. 0 | -ETIMEDOUT
@@ -155,21 +183,29 @@ int coir_stop(coir_runtime *rt, int64_t deadline)
         store_release(&rt->state, RUNTIME_RUNS);
         return live > INT32_MAX ? INT32_MAX : (int)live;
     }
+    // What a coroutine gave up waiting for (a look-up) may still keep a helper.
+    int working = offload_close(rt->helpers, deadline);
+    if (working > 0) {
+        runtime_log(rt, COIR_LOG_WARNING, "coir: %d helper threads still work", working);
+        // [STOP-ONE] release, pairs with itself.
+        store_release(&rt->state, RUNTIME_RUNS);
+        return working;
+    }
     runtime_delist(rt);
     sched_fini(&rt->sched);
+    if (rt->config.overflow_report == COIR_ON) os_fault_end();
     os_free(rt);
     return 0;
 }
 
-// ---- Run ---------------------------------------------------------------------------------------
+// ---- Run --------------------------------------------------------------------------------------
 
 // In memory of its own: who does not end within stop_ns may come back to it after coir_run.
 struct first {
+    coir_runtime *rt;
     int (*fn)(void *);
     void *arg;
-    struct sched *sched;
     int result;
-    atomic_u32 done;
 };
 
 static void run_first(void *arg)
@@ -177,34 +213,12 @@ static void run_first(void *arg)
     struct first *first = arg;
 
     first->result = first->fn(first->arg);
-    // [FIRST-DONE] release, pairs with [FIRST-SEEN].
-    store_release(&first->done, 1);
-    parker_unpark(&first->sched->watcher);
+    host_wake(first->rt);
 }
 
-// Sleeps until the first coroutine has returned, or nothing can run any more. Where only threads
-// of the host's keep hope alive it looks again, ever more rarely: their end tells nobody.
-static int wait_for_first(coir_runtime *rt, struct first *first)
+static int wait_for_first(coir_runtime *rt, const struct first *first)
 {
-    struct sched *s = &rt->sched;
-    int64_t nap = NAP_FIRST;
-
-    for (;;) {
-        // [WATCH-SET] seq_cst, pairs with [IDLE-FENCE]: who goes idle afterwards tells us; who
-        // did before is in our look.
-        swap_seq_cst(&s->watched, 1);
-        enum deadlock dead = deadlock_look(rt);
-        // [FIRST-SEEN] acquire, pairs with [FIRST-DONE].
-        if (load_acquire(&first->done)) return first->result;
-        if (dead == DEADLOCK_YES) break;
-        if (dead == DEADLOCK_NO) {
-            parker_park(&s->watcher, CLOCK_NEVER);
-            continue;
-        }
-        store_relaxed(&s->watched, 0); // relaxed: told too often costs a look
-        if (parker_park(&s->watcher, clock_after(nap)) == -ETIMEDOUT && nap < NAP_MOST)
-            nap *= 2;
-    }
+    if (host_sleep(rt)) return first->result;
     deadlock_report(rt);
     return -EDEADLK;
 }
@@ -233,8 +247,9 @@ int coir_run(const coir_config *config, int (*fn)(void *), void *arg)
         os_free(first);
         return err;
     }
-    *first = (struct first){.fn = fn, .arg = arg, .sched = &rt->sched};
+    *first = (struct first){.rt = rt, .fn = fn, .arg = arg};
     rt->first = first;
+    rt->host.there = true; // and can be asked, though it sleeps a little later
     err = coir_spawn(rt, NULL, run_first, first);
     if (err == 0) err = wait_for_first(rt, first);
     if (coir_stop(rt, clock_after(rt->config.stop_ns)) > 0)
@@ -244,7 +259,7 @@ int coir_run(const coir_config *config, int (*fn)(void *), void *arg)
     return err;
 }
 
-// ---- Questions ---------------------------------------------------------------------------------
+// ---- Questions --------------------------------------------------------------------------------
 
 coir_runtime *coir_current(void)
 {

@@ -2,12 +2,30 @@
 // runtime - what a coir_runtime is inside.
 #pragma once
 
+#include <signal.h>
+
 #include "base/atomic.h"
+#include "base/list.h"
+#include "base/lock.h"
+#include "base/parker.h"
 #include "coir/runtime.h"
 #include "coir/spawn.h"
 #include "sched/sched.h"
 
+#define GUARD_DEFAULT ((size_t)16 << 10)
+
 enum { RUNTIME_RUNS, RUNTIME_STOPS };
+
+// coir_run's caller, asleep but for what only its own thread can do (runtime/process.c). Whoever
+// changes something here readies the scheduler's 'watcher', where it sleeps.
+struct host {
+    // Guarded by lock.
+    struct lock lock;
+    bool there;         // somebody can be asked
+    bool over;          // the first coroutine returned
+    sigset_t to_block;  // what it is asked to block
+    struct list askers; // who waits until that is done
+};
 
 struct coir_runtime {
     struct sched sched; // first: a coroutine's sched is its runtime
@@ -19,6 +37,10 @@ struct coir_runtime {
     uint32_t
         forks; // os_forks then: another number now means that its threads are not here
     coir_config config; // with every default filled in
+    struct offload *helpers;
+    sigset_t starter_mask; // of the thread that started it: what programs inherit
+
+    struct host host; // its own lock
     char driver_why[128];
     struct first *first; // coir_run's; stays with a runtime that is abandoned
 
@@ -52,6 +74,9 @@ int runtime_spawn(coir_runtime *rt, const coir_options *opts, struct spawn *how)
 // Where this thread's spawn stub has written.
 struct arch_call *spawn_capture_area(void);
 
+// The memory from low to high goes: the caller's scopes that stand there open are cancelled and
+// waited for (scope.c).
+void scope_memory_ends(const void *low, const void *high);
 // A coroutine that keeps scopes, is a child or has locals returned 'value' (scope.c).
 void scope_coroutine_ends(struct g *g, uintptr_t value);
 // Destroys and forgets g's values; g itself, which has some (local.c).
@@ -59,11 +84,21 @@ void locals_end(struct g *g);
 
 // Whether anything can ever run again (deadlock.c).
 enum deadlock { DEADLOCK_NO, DEADLOCK_MAYBE, DEADLOCK_YES };
-// MAYBE: nothing can, unless a thread that is not the runtime's nor the caller does it.
+// MAYBE: nothing can, unless a thread that is not the runtime's nor the caller does it, or what a
+// helper works on.
 enum deadlock deadlock_look(coir_runtime *rt);
+// Looks; unless it is YES, sleeps until the watcher is readied or it is time to look again. *nap is
+// how long that is, 0 at first.
+enum deadlock deadlock_look_or_sleep(coir_runtime *rt, int64_t *nap);
 // Tells the log who waits on what.
 void deadlock_report(coir_runtime *rt);
 
 // Checks 'config' (NULL: all default) and fills *ret with every default. 'read_environment' is
 // coir_run's. 0 | -EINVAL, with a line through the config's log | -ENOTSUP
 int config_fill(const coir_config *config, bool read_environment, coir_config *ret);
+
+// coir_run's thread sleeps here until host_wake, and does what it is asked to meanwhile. Its
+// mask is afterwards what it was. False: nothing can run any more.
+bool host_sleep(coir_runtime *rt);
+// The first coroutine returned.
+void host_wake(coir_runtime *rt);

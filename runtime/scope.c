@@ -439,23 +439,47 @@ static void child_ends(struct scope *s, struct g *g, int32_t err)
     if (first) walk(s);
 }
 
-// The scopes that g opened and did not close.
+static void name_leaver(struct g *g)
+{
+    const struct coir_site *site = g->site;
+
+    runtime_log(container_of(g->sched, coir_runtime, sched), COIR_LOG_WARNING,
+                "coir: coroutine %llu (%s) spawned at %s:%d returned with a scope "
+                "open; it is cancelled and waited for",
+                (unsigned long long)g->id, g->named ? g->name : "no name",
+                site ? site->file : "?", site ? site->line : 0);
+}
+
+// The innermost scope that the caller opened and did not close.
+static void close_leftover(struct scope *s)
+{
+    must(s->mark == mark_of(s)); // else its frame was used for something else
+    if (s->opener_g) name_leaver(s->opener_g);
+    cancel(s);
+    close_scope(s);
+}
+
 static void close_leftovers(struct g *g)
 {
     struct scope *s;
 
-    while (is_own(s = scope_of_bound(g->cancel.bound), &g->cancel)) {
-        const struct coir_site *site = g->site;
+    while (is_own(s = scope_of_bound(g->cancel.bound), &g->cancel)) close_leftover(s);
+}
 
-        must(s->mark == mark_of(s)); // else its frame was used for something else
-        runtime_log(container_of(g->sched, coir_runtime, sched), COIR_LOG_WARNING,
-                    "coir: coroutine %llu (%s) spawned at %s:%d returned with a scope "
-                    "open; it is cancelled and waited for",
-                    (unsigned long long)g->id, g->named ? g->name : "no name",
-                    site ? site->file : "?", site ? site->line : 0);
-        cancel(s);
-        close_scope(s);
-    }
+static bool stands_open(struct cancel *c, const void *low, const void *high)
+{
+    struct scope *s = scope_of_bound(c->bound);
+
+    for (; is_own(s, c); s = s->parent)
+        if ((void *)s >= low && (void *)s < high) return true;
+    return false;
+}
+
+void scope_memory_ends(const void *low, const void *high)
+{
+    struct cancel *c = cancel_self();
+
+    while (stands_open(c, low, high)) close_leftover(scope_of_bound(c->bound));
 }
 
 void scope_coroutine_ends(struct g *g, uintptr_t value)

@@ -98,6 +98,7 @@ struct g {
 
     // Its own.
     struct locals *locals; // coir_local_set (runtime/local.c)
+    struct stack *big;     // that it runs a call on (runtime/big_stack.c), or NULL
     char name[G_NAME_BYTES];
 };
 

@@ -166,6 +166,17 @@ void idle_wake_any(struct sched *s)
     if (!wake_or_look(s)) idle_wake(s);
 }
 
+void idle_drain_stacks(struct sched *s)
+{
+    struct idle *idle = &s->idle;
+
+    // Whoever wants a P of this list takes it off under the lock: what it has is ours as long.
+    lock_acquire(&idle->lock);
+    for (struct list_node *n = idle->ps.head.next; n != &idle->ps.head; n = n->next)
+        stack_cache_drain(&container_of(n, struct p, idle_node)->stacks);
+    lock_release(&idle->lock);
+}
+
 // ---- The sleeping side -------------------------------------------------------------------
 
 static void count_spinning(struct m *m)

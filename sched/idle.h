@@ -74,6 +74,9 @@ struct queue idle_sleep(struct m *m);
 // meanwhile. Any thread.
 bool idle_is_quiet(struct sched *s, uint64_t *ret_epoch);
 
+// Gives the stacks that idle Ps keep to the depot. Any thread.
+void idle_drain_stacks(struct sched *s);
+
 // m starts to look for work at others', if not too many do already. False: it must not.
 bool idle_spin_begin(struct m *m);
 // m found work, or gives up before it sleeps. True: it was the last one that looked.

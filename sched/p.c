@@ -16,6 +16,6 @@ void p_init(struct p *p, struct sched *s, uint32_t id, struct stack_depot *depot
 
 void p_fini(struct p *p)
 {
-    stack_cache_fini(&p->stacks);
+    stack_cache_drain(&p->stacks);
     timers_fini(&p->timers);
 }

@@ -12,7 +12,7 @@
 
 enum { LOG_WARNING = 4 }; // COIR_LOG_WARNING
 
-// ---- Who waits ---------------------------------------------------------------------------------
+// ---- Who waits --------------------------------------------------------------------------------
 
 bool on_coroutine(void)
 {
@@ -82,7 +82,7 @@ __attribute__((cold, noinline)) void park_watch_tell(const char *what)
     load_relaxed (&park_watcher)(g->id, g->named ? g->name : "", what, g->site);
 }
 
-// ---- Sleeping ----------------------------------------------------------------------------------
+// ---- Sleeping ---------------------------------------------------------------------------------
 
 // Ends the caller's own wait with 'why', unless somebody else did already.
 static void claim_own(struct task *t, int why)
@@ -208,7 +208,7 @@ int32_t park_io(struct op *op, int64_t deadline,
     return op->result;
 }
 
-// ---- Waking ------------------------------------------------------------------------------------
+// ---- Waking -----------------------------------------------------------------------------------
 
 static void ready_outside(struct g *g)
 {
@@ -296,6 +296,20 @@ bool park_uses_ring(void)
     return m && m->g && m->sched->poller_kind == POLLER_URING;
 }
 
+bool park_performs(const struct op *op)
+{
+    struct m *m = m_self();
+
+    return m && m->g && poller_performs(m->poller, op->code);
+}
+
+struct offload *park_helpers(void)
+{
+    struct m *m = m_self();
+
+    return m && m->g ? m->sched->helpers : NULL;
+}
+
 void park_say(const char *line)
 {
     struct m *m = m_self();
@@ -303,7 +317,7 @@ void park_say(const char *line)
     if (m && m->g && m->sched->log) m->sched->log(m->sched->log_arg, LOG_WARNING, line);
 }
 
-// ---- Cancel ------------------------------------------------------------------------------------
+// ---- Cancel -----------------------------------------------------------------------------------
 
 // The operation of g's wait 'ticket'. False: that wait is over, or only just opened, with no
 // operation yet; then g's successor looks at the flag itself [CANCEL-LOOK].

@@ -88,6 +88,13 @@ bool park_has_company(void);
 
 // True on a coroutine whose runtime has rings.
 bool park_uses_ring(void);
+// True on a coroutine whose poller performs operations of this code itself, and not only waits for
+// readiness before them.
+bool park_performs(const struct op *op);
+
+// The helper threads of the running coroutine's runtime; NULL on an ordinary thread (io/offload.h).
+struct offload;
+struct offload *park_helpers(void);
 
 // One line, a warning, to the log of the running coroutine's runtime; elsewhere nothing.
 void park_say(const char *line);

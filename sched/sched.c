@@ -254,6 +254,7 @@ static struct g *find_work(struct m *m)
         if (!runq_empty(&m->p->runq)) continue; // that was a fair tick
         if ((g = take_global(m, global_share(m->sched)))) return g;
         if ((g = steal(m))) return g;
+        if (m->sched->n_p > 1 && stack_depot_ahead(&m->sched->depot)) continue;
         ready_ops(m, idle_sleep(m));
     }
 }
@@ -404,6 +405,7 @@ void sched_m_main(void *arg)
 {
     struct m *m = arg;
     struct sched *s = m->sched;
+    void *altstack = s->altstacks ? os_altstack_begin() : NULL;
 
     os_self_set(m);
     if (start_here(m) < 0) {
@@ -416,6 +418,7 @@ void sched_m_main(void *arg)
     }
     context_fini(&m->context);
     os_self_set(NULL);
+    os_altstack_end(altstack);
 }
 
 // ---- Spawn -------------------------------------------------------------------------------------
@@ -476,10 +479,12 @@ static struct g *make(struct sched *s, struct p *p, const struct spawn *how)
         }
     }
     g->id = next_id(p);
-    // A wait's number outlives its coroutine (I3a); a page that the kernel took back and
-    // returned as zeros starts where no older life has been.
+    // A wait's number outlives its coroutine (I3a). On a page that the kernel took back and
+    // returned as zeros it starts at the clock: every older life began at its own time and took
+    // more than a nanosecond for a wait, so no number of then comes again.
     // relaxed, all: nobody knows g yet
-    if (load_own(&g->task.wait) == 0) store_relaxed(&g->task.wait, g->id << 20 << 3);
+    if (load_own(&g->task.wait) == 0)
+        store_relaxed(&g->task.wait, (uint64_t)clock_now() << 3);
     store_relaxed(&g->cancel.asked, 0);
     store_relaxed(&g->timer.home, NULL);
     g->task.is_thread = false;

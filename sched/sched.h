@@ -32,6 +32,7 @@
 
 struct arch_call;
 struct coir_site;
+struct offload;
 
 struct sched {
     // Constant after sched_start.
@@ -47,6 +48,8 @@ struct sched {
     void (*log)(void *arg, int level, const char *line); // NULL: silent
     void *log_arg;
     uint32_t coroutines_max; // 0: none
+    struct offload *helpers; // the runtime's; only handed on (park_helpers)
+    bool altstacks;          // workers have one: SIGSEGV is watched
 
     // Own locks: each type's header.
     struct stack_depot depot;

@@ -8,6 +8,7 @@
 
 #define SYSMON_LOOK_NS 1000000
 #define SYSMON_CALM 10
+#define GIVE_BATCHES 4 // a look: a third of a millisecond
 
 // True if a worker does not come to what stands in its queue.
 static bool stands_still(struct sysmon *sm, struct p *p)
@@ -39,8 +40,23 @@ static void look(struct sched *s)
         idle_wake_any(s);
 }
 
-// Sleeps until a P is taken from IDLE.
-static void sleep_deep(struct sched *s)
+// Gives memory back. When to come again; CLOCK_NEVER: there is nothing more to give.
+static int64_t give_back(struct sched *s)
+{
+    int64_t now = clock_now();
+
+    if (now >= s->sysmon.drain_at) {
+        s->sysmon.drain_at = now + STACK_DECAY_NS;
+        idle_drain_stacks(s);
+    }
+    int64_t again = now;
+    for (int i = 0; i < GIVE_BATCHES && again == now; i++)
+        again = stack_depot_decay(&s->depot, now);
+    return again;
+}
+
+// Sleeps until a P is taken from IDLE (true), or there is memory to give back (false).
+static bool sleep_deep(struct sched *s, int64_t until)
 {
     struct sysmon *sm = &s->sysmon;
 
@@ -49,8 +65,12 @@ static void sleep_deep(struct sched *s)
     fence_seq_cst();
     // relaxed: ordered by the fence
     if (!all_idle(s) || load_relaxed(&sm->stop)) store_relaxed(&sm->asleep, 0);
-    while (load_relaxed(&sm->asleep)) // relaxed: a wake says no more than itself
-        os_futex_wait(&sm->asleep, 1, CLOCK_NEVER);
+    while (load_relaxed(&sm->asleep)) { // relaxed: a wake says no more than itself
+        if (os_futex_wait(&sm->asleep, 1, until) != -ETIMEDOUT) continue;
+        store_relaxed(&sm->asleep, 0); // relaxed: as above
+        return false;
+    }
+    return true;
 }
 
 static void sysmon_main(void *arg)
@@ -59,13 +79,14 @@ static void sysmon_main(void *arg)
     uint32_t calm = 0;
 
     while (!load_relaxed(&s->sysmon.stop)) { // relaxed: sysmon_stop joins
-        os_sleep_until(clock_after(SYSMON_LOOK_NS));
+        if (calm < SYSMON_CALM) os_sleep_until(clock_after(SYSMON_LOOK_NS));
         sched_note_time(s);
         look(s);
+        int64_t again = give_back(s);
         calm = all_idle(s) ? calm + 1 : 0;
         if (calm < SYSMON_CALM) continue;
-        sleep_deep(s);
-        calm = 0;
+        int64_t soon = clock_after(SYSMON_LOOK_NS);
+        if (sleep_deep(s, again > soon ? again : soon)) calm = 0;
     }
 }
 

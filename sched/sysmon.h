@@ -3,7 +3,10 @@
 //
 //     every SYSMON_LOOK_NS while a P is not idle: a P that ran nothing since the last look but
 //     has a coroutine in 'next' or in its ring, while another P is idle: wake a thief (W4).
-//     After SYSMON_CALM looks with all Ps idle: ASLEEP, until somebody takes a P.
+//     After SYSMON_CALM looks with all Ps idle: ASLEEP, until somebody takes a P, or until
+//     there is memory to give back.
+//     every second: idle Ps' stacks go to the depot, and from there to the kernel, a batch a look
+//     (base/stack_decay.c).
 //
 // Only a runtime with more than one P has one.
 #pragma once
@@ -16,7 +19,8 @@ struct sched;
 struct sysmon {
     struct os_thread thread;
     bool runs;
-    uint32_t *ticks; // of each P at the last look; its own thread only
+    uint32_t *ticks;  // of each P at the last look; its own thread only
+    int64_t drain_at; // idle Ps give their stacks up; its own thread only
 
     // Atomic.
     atomic_u32 asleep;

@@ -15,9 +15,12 @@
 // C5  After the lock is released, only the woken task is touched: the woken one may free the
 //     channel.
 //
+// C6  A timer's channel takes no sends and its buffer is empty for ever: who receives makes the
+//     value (tick.h). Who waits there sleeps until it is due; the first to look gets it.
+//
 // Source: the shape of Go's runtime/chan.go (hchan, sudog), without its select race: the claim
 // decides.
-#include "coir/chan.h"
+#include "sync/chan.h"
 
 #include <errno.h>
 #include <string.h>
@@ -35,12 +38,14 @@
 struct coir_chan {
     // Constant.
     size_t size, capacity;
+    bool ticks; // a timer's (C6)
 
     atomic_u32 refs;
 
     // Guarded by lock.
     struct bias lock;
-    bool closed;
+    bool closed;         // to sends: by a close, or a timer's (C6)
+    struct tick *tick;   // a timer's; NULL: an ordinary channel
     size_t count, first; // values in the buffer, and where the oldest is
     struct list senders, receivers;
 
@@ -138,12 +143,9 @@ static int wait_locked(coir_chan *c, const struct caller *me, struct list *queue
     list_push_back(queue, &w.node);
     bias_release(&c->lock, me->alone);
     outcome = park(w.task, deadline);
-    if (outcome == 0 || outcome == -EPIPE) return outcome; // a partner took w off (C2)
-
-    const void *alone = park_caller().alone; // maybe another thread's
-    bias_acquire(&c->lock, alone);
-    if (list_linked(&w.node)) list_remove(&w.node);
-    bias_release(&c->lock, alone);
+    if (outcome == CHAN_SHUT) return -EPIPE;
+    // Else a partner took w off (C2). Here it is maybe another thread's.
+    if (outcome < 0) chan_unlink(c, park_caller().alone, &w);
     return outcome;
 }
 
@@ -152,7 +154,7 @@ static int release_and_ready(coir_chan *c, const struct caller *me, struct waite
 {
     struct task *t = w ? w->task : NULL;
 
-    if (t) t->outcome = 0;
+    if (t) t->outcome = (int32_t)w->tag;
     bias_release(&c->lock, me->alone);
     if (t) ready(t); // C5
     return 0;
@@ -166,8 +168,9 @@ static int send_locked(coir_chan *c, const struct caller *me, const void *value,
     struct waiter *w;
 
     if (c->closed) {
+        int err = c->ticks ? -EINVAL : -EPIPE;
         bias_release(&c->lock, me->alone);
-        return -EPIPE;
+        return err;
     }
     if (!list_empty(&c->receivers) && (w = claim_locked(&c->receivers))) {
         if (w->value) copy(c, w->value, value);
@@ -195,6 +198,34 @@ int coir_chan_send(coir_chan *c, const void *value, int64_t deadline)
     return send_locked(c, &me, value, deadline);
 }
 
+// Receives from a timer's channel: waits until the value is due, as often as that changes.
+static int recv_tick_locked(coir_chan *c, struct caller me, void *ret_value,
+                            int64_t deadline)
+{
+    int outcome = CHAN_AGAIN;
+
+    while (c->tick && outcome >= 0) {
+        int64_t value, until = c->tick->due < deadline ? c->tick->due : deadline;
+
+        if (tick_take(c->tick, &value)) {
+            if (ret_value) memcpy(ret_value, &value, sizeof(value));
+            return release_and_ready(c, &me, NULL);
+        }
+        if (deadline <= CLOCK_PAST) break;
+        outcome = wait_locked(c, &me, &c->receivers, ret_value, until);
+        if (outcome == -ETIMEDOUT) {
+            if (until == deadline) deadline = CLOCK_PAST; // one look more, and no more
+            outcome = CHAN_AGAIN;
+        }
+        if (outcome < 0) return outcome;
+        me = park_caller();
+        bias_acquire(&c->lock, me.alone);
+    }
+    int err = c->tick ? -ETIMEDOUT : -EPIPE;
+    bias_release(&c->lock, me.alone);
+    return err;
+}
+
 static int recv_locked(coir_chan *c, const struct caller *me, void *ret_value,
                        int64_t deadline)
 {
@@ -209,6 +240,7 @@ static int recv_locked(coir_chan *c, const struct caller *me, void *ret_value,
         if (ret_value) copy(c, ret_value, w->value);
         return release_and_ready(c, me, w);
     }
+    if (c->tick) return recv_tick_locked(c, *me, ret_value, deadline);
     if (c->closed || deadline <= CLOCK_PAST) {
         int err = c->closed ? -EPIPE : -ETIMEDOUT;
         bias_release(&c->lock, me->alone);
@@ -231,12 +263,18 @@ int coir_chan_recv(coir_chan *c, void *ret_value, int64_t deadline)
 // ---- Close ---------------------------------------------------------------------------------
 
 // Claims all that wait on 'queue'; those that were claimed already are dropped (C4).
-static void claim_all_locked(struct list *queue, struct list *woken)
+static void claim_all_locked(struct list *queue, int32_t how, struct list *woken)
 {
     for (struct waiter *w; (w = claim_locked(queue));) {
-        w->task->outcome = -EPIPE;
+        w->task->outcome = how | (int32_t)w->tag;
         list_push_back(woken, &w->node);
     }
+}
+
+static void ready_all(struct list *woken)
+{
+    for (struct list_node *n; (n = list_pop_front(woken));)
+        ready(container_of(n, struct waiter, node)->task);
 }
 
 int coir_chan_close(coir_chan *c)
@@ -248,15 +286,15 @@ int coir_chan_close(coir_chan *c)
     const void *alone = park_caller().alone;
     bias_acquire(&c->lock, alone);
     if (c->closed) {
+        int err = c->ticks ? -EINVAL : -EALREADY;
         bias_release(&c->lock, alone);
-        return -EALREADY;
+        return err;
     }
     c->closed = true;
-    claim_all_locked(&c->receivers, &woken);
-    claim_all_locked(&c->senders, &woken);
+    claim_all_locked(&c->receivers, CHAN_SHUT, &woken);
+    claim_all_locked(&c->senders, CHAN_SHUT, &woken);
     bias_release(&c->lock, alone);
-    for (struct list_node *n; (n = list_pop_front(&woken));)
-        ready(container_of(n, struct waiter, node)->task);
+    ready_all(&woken);
     return 0;
 }
 
@@ -267,7 +305,7 @@ size_t coir_chan_len(coir_chan *c)
     if (!c) return 0;
     const void *alone = park_caller().alone;
     bias_acquire(&c->lock, alone);
-    size_t n = c->count;
+    size_t n = c->tick ? tick_is_due(c->tick) : c->count;
     bias_release(&c->lock, alone);
     return n;
 }
@@ -275,4 +313,115 @@ size_t coir_chan_len(coir_chan *c)
 size_t coir_chan_cap(coir_chan *c)
 {
     return c ? c->capacity : 0;
+}
+
+// ---- Select ------------------------------------------------------------------------------------
+
+struct bias *chan_lock(coir_chan *c)
+{
+    return &c->lock;
+}
+
+int chan_check(const coir_chan *c, coir_direction dir, const void *value)
+{
+    if (dir == COIR_RECV) return 0;
+    return dir == COIR_SEND && (value || !c->size) && !c->ticks ? 0 : -EINVAL;
+}
+
+static int try_send_locked(coir_chan *c, const void *value, struct waiter **ret_met)
+{
+    if (c->closed) return -EPIPE;
+    if ((*ret_met = claim_locked(&c->receivers))) {
+        if ((*ret_met)->value) copy(c, (*ret_met)->value, value);
+        return 0;
+    }
+    if (c->count == c->capacity) return -ETIMEDOUT;
+    put_locked(c, value);
+    return 0;
+}
+
+static int try_recv_locked(coir_chan *c, void *ret_value, struct waiter **ret_met)
+{
+    struct waiter *w = *ret_met = claim_locked(&c->senders);
+    int64_t due;
+
+    if (c->count > 0) {
+        take_locked(c, ret_value);
+        if (w) put_locked(c, w->value); // C3
+        return 0;
+    }
+    if (w) {
+        if (ret_value) copy(c, ret_value, w->value);
+        return 0;
+    }
+    if (!c->tick) return c->closed ? -EPIPE : -ETIMEDOUT;
+    if (!tick_take(c->tick, &due)) return -ETIMEDOUT;
+    if (ret_value) memcpy(ret_value, &due, sizeof(due));
+    return 0;
+}
+
+int chan_try_locked(coir_chan *c, coir_direction dir, void *value,
+                    struct task **ret_woken)
+{
+    struct waiter *met = NULL;
+    int result = dir == COIR_SEND ? try_send_locked(c, value, &met)
+                                  : try_recv_locked(c, value, &met);
+
+    *ret_woken = met ? met->task : NULL;
+    if (met) met->task->outcome = (int32_t)met->tag;
+    return result;
+}
+
+void chan_link_locked(coir_chan *c, coir_direction dir, struct waiter *w)
+{
+    list_push_back(dir == COIR_SEND ? &c->senders : &c->receivers, &w->node);
+}
+
+void chan_unlink(coir_chan *c, const void *alone, struct waiter *w)
+{
+    bias_acquire(&c->lock, alone);
+    if (list_linked(&w->node)) list_remove(&w->node);
+    bias_release(&c->lock, alone);
+}
+
+int64_t chan_due_locked(const coir_chan *c)
+{
+    return c->tick ? c->tick->due : CLOCK_NEVER;
+}
+
+// ---- A timer's channel -------------------------------------------------------------------------
+
+int chan_make_ticking(struct tick *t, coir_chan **ret_chan)
+{
+    coir_chan *c;
+    int err = coir_chan_make(sizeof(int64_t), 1, &c);
+
+    if (err < 0) return err;
+    c->ticks = c->closed = true; // C6
+    c->tick = t;
+    *ret_chan = c;
+    return 0;
+}
+
+void chan_rearm_locked(coir_chan *c, const void *alone)
+{
+    struct list woken;
+
+    list_init(&woken);
+    claim_all_locked(&c->receivers, CHAN_AGAIN, &woken);
+    bias_release(&c->lock, alone);
+    ready_all(&woken);
+}
+
+void chan_stop_ticking(coir_chan *c)
+{
+    const void *alone = park_caller().alone;
+    struct list woken;
+
+    list_init(&woken);
+    bias_acquire(&c->lock, alone);
+    c->tick = NULL;
+    claim_all_locked(&c->receivers, CHAN_SHUT, &woken);
+    bias_release(&c->lock, alone);
+    ready_all(&woken);
 }

@@ -15,6 +15,8 @@
 //     handed the mutex by the next unlock.
 // X3  The release of the word is the unlocker's last access: who gets the mutex next may free it.
 //     The queue's lock is released before.
+#include "sync/mutex.h"
+
 #include <assert.h>
 #include <errno.h>
 
@@ -23,7 +25,6 @@
 #include "base/panic.h"
 #include "base/platform.h"
 #include "base/waiter.h"
-#include "coir/sync.h"
 #include "sched/park.h"
 
 #define SPINS 40 // about a microsecond: a short section on another worker ends within it
@@ -82,7 +83,8 @@ static bool mark_locked(struct mutex *m)
 }
 
 // One turn of waiting. WOKEN: compete again | HANDED | -ETIMEDOUT | -ECANCELED | -ENOMEM
-static int wait_turn(struct mutex *m, uint64_t id, uint32_t tag, int64_t deadline)
+static int wait_turn(struct mutex *m, uint64_t id, uint32_t tag, int64_t deadline,
+                     bool deaf)
 {
     struct task here;
     struct waiter w = {.task = task_self(&here),
@@ -94,7 +96,8 @@ static int wait_turn(struct mutex *m, uint64_t id, uint32_t tag, int64_t deadlin
         lock_release(&m->lock);
         return WOKEN;
     }
-    w.ticket = wait_open(w.task, "mutex", m);
+    w.ticket =
+        deaf ? wait_open_shielded(w.task, "mutex", m) : wait_open(w.task, "mutex", m);
     if (tag == INSISTS)
         list_push_front(queue_locked(m), &w.node);
     else
@@ -109,7 +112,7 @@ static int wait_turn(struct mutex *m, uint64_t id, uint32_t tag, int64_t deadlin
     return outcome;
 }
 
-static int lock_slow(struct mutex *m, uint64_t id, int64_t deadline)
+static int lock_slow(struct mutex *m, uint64_t id, int64_t deadline, bool deaf)
 {
     uint32_t tag = COMPETES;
 
@@ -118,7 +121,7 @@ static int lock_slow(struct mutex *m, uint64_t id, int64_t deadline)
     if (spin(m, id)) return 0;
     while (!try_take(m, id)) {
         if (deadline <= CLOCK_PAST) return -ETIMEDOUT;
-        int outcome = wait_turn(m, id, tag, deadline);
+        int outcome = wait_turn(m, id, tag, deadline, deaf);
         if (outcome == HANDED) return 0;
         if (outcome < 0) return outcome;
         tag = INSISTS;
@@ -135,7 +138,22 @@ int coir_mutex_lock(coir_mutex *user, int64_t deadline)
     uint64_t id = task_id_self();
     // [MUTEX-LOCK] acquire, pairs with [MUTEX-UNLOCK].
     if (cas_acquire(&m->word, &was, id << 1)) return 0;
-    return lock_slow(m, id, deadline);
+    return lock_slow(m, id, deadline, false);
+}
+
+void mutex_lock_deaf(coir_mutex *user)
+{
+    struct mutex *m = mutex_of(user);
+    uint64_t id = task_id_self();
+
+    if (!try_take(m, id)) must(lock_slow(m, id, CLOCK_NEVER, true) == 0);
+}
+
+bool mutex_is_mine(const coir_mutex *user)
+{
+    // relaxed: only we write our own number
+    return load_relaxed(&((const struct mutex *)(const void *)user)->word) >> 1 ==
+           task_id_self();
 }
 
 // The oldest waiter that still waits, claimed; NULL: none, and then the bit is gone.

@@ -33,7 +33,7 @@ ALLOWED = {
     "sched": ["sched", "netpoll/netpoll.h", "base", "arch"],
     "sync": ["sync", "sched/park.h", "base", "coir/base.h", "coir/chan.h", "coir/sync.h"],
     "io": ["io", "sched/park.h", "netpoll/netpoll.h", "base", "coir/base.h", "coir/io.h"],
-    "runtime": ["runtime", "sync", "io", "netpoll/netpoll.h", "base", "coir", "coir.h",
+    "runtime": ["runtime", "sync", "io", "netpoll/netpoll.h", "base", "arch/context.h", "coir", "coir.h",
                 *SCHED_FACES],
     "tests/unit": [*FLOORS, "tests/lib", "tests/unit", "coir", "coir.h"],
     "tests/arch": ["arch", "base", "tests/lib", "tests/arch", "coir"],

@@ -68,6 +68,30 @@ arch_switch:
         .cfi_endproc
         .size   arch_switch, . - arch_switch
 
+// void arch_on_stack(void (*fn)(void *), void *arg, void *top)
+// The frame pointer leads back, for this function and for unwinders.
+        .globl  arch_on_stack
+        .hidden arch_on_stack
+        .type   arch_on_stack, @function
+        .p2align 4
+arch_on_stack:
+        .cfi_startproc
+        endbr64
+        pushq   %rbp
+        .cfi_def_cfa_offset 16
+        .cfi_offset %rbp, -16
+        movq    %rsp, %rbp
+        .cfi_def_cfa_register %rbp
+        movq    %rdx, %rsp
+        movq    %rdi, %rax
+        movq    %rsi, %rdi
+        call    *%rax
+        leave
+        .cfi_def_cfa %rsp, 8
+        ret
+        .cfi_endproc
+        .size   arch_on_stack, . - arch_on_stack
+
 // Reached by the switch. rax: the word; rbx: fn; r12: the frame's base; r13: enter;
 // r14: leave; r15: the address of the low mark (context.h). The six slots below the return
 // address are free now: enter's frame goes there.
@@ -117,5 +141,12 @@ arch_switch:
 
         entry   arch_entry, FRAME_BYTES
         entry   arch_entry_ints, FRAME_BYTES_INTS
+
+// Landing pads are here; no SHSTK, because a switch leaves the shadow stack behind.
+        .section .note.gnu.property, "a", @note
+        .balign 8
+        .long   4, 16, 5
+        .asciz  "GNU"
+        .long   0xc0000002, 4, 1, 0             // GNU_PROPERTY_X86_FEATURE_1_AND: IBT
 
         .section .note.GNU-stack, "", @progbits

@@ -95,4 +95,11 @@ coir_spawn_capture_ints_:
         .cfi_endproc
         .size   coir_spawn_capture_ints_, . - coir_spawn_capture_ints_
 
+// Landing pads are here; no SHSTK, because a switch leaves the shadow stack behind.
+        .section .note.gnu.property, "a", @note
+        .balign 8
+        .long   4, 16, 5
+        .asciz  "GNU"
+        .long   0xc0000002, 4, 1, 0             // GNU_PROPERTY_X86_FEATURE_1_AND: IBT
+
         .section .note.GNU-stack, "", @progbits

@@ -185,6 +185,32 @@ func memory() int {
 	return sum
 }
 
+// A whole line of its own: see bench/bench_million.c.
+func million(n int) {
+	var there, done sync.WaitGroup
+	c := make(chan struct{})
+	there.Add(n)
+	done.Add(n)
+	before := memory()
+	start := time.Now()
+	for i := 0; i < n; i++ {
+		go func() {
+			there.Done()
+			<-c
+			done.Done()
+		}()
+	}
+	there.Wait()
+	created := time.Since(start)
+	bytes := memory() - before
+	start = time.Now()
+	close(c)
+	done.Wait()
+	woken := time.Since(start)
+	fmt.Printf("{\"value\": %.1f, \"unit\": \"bytes\", \"n\": %d, \"create_ms\": %.1f, \"wake_ms\": %.1f}\n",
+		float64(bytes)/float64(n), n, created.Seconds()*1e3, woken.Seconds()*1e3)
+}
+
 func main() {
 	questions := map[string]func(int) time.Duration{"switch": yields, "spawn": spawn,
 		"pingpong": pingpong, "fan": fan, "skynet": skynet, "mutex": mutex,
@@ -192,6 +218,10 @@ func main() {
 	workers, _ := strconv.Atoi(os.Args[2])
 	n, _ := strconv.Atoi(os.Args[3])
 	runtime.GOMAXPROCS(workers)
+	if os.Args[1] == "million" {
+		million(n)
+		return
+	}
 	took := questions[os.Args[1]](n)
 	unit, scale := "ns", 1.0
 	switch os.Args[1] {

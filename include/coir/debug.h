@@ -25,8 +25,10 @@ typedef struct coir_stats {
     size_t size;
     uint64_t coroutines; // that live now
     uint64_t made;       // since the start
-    uint64_t parked;     // of those that live: waiting, in_io among them
-    uint64_t in_io;      // waiting for an operation in flight
+    uint64_t
+        parked; // of those that live: waiting, in_io among them; exact when nothing moves,
+                // else off by as many as are on their way
+    uint64_t in_io; // waiting for an operation in flight
     uint64_t spawn_failures;
     uint64_t steals;   // batches of coroutines that a worker took from another
     uint64_t handoffs; // workers' rights taken from a thread that was stuck

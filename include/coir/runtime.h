@@ -113,12 +113,13 @@ static inline coir_info coir_info_init_(void)
 // leaves at default. config may be NULL.
 // What fn returned | -EINVAL (NULL fn, a bad config or environment value) | -ENOMEM | -EAGAIN
 // (no thread) | the kernel's error for a forced driver | -EDEADLK (from a coroutine; or nothing
-// could run any more, which the log tells in full: docs/deadlock.md)
+// could run any more, which the log tells in full: docs/deadlock.md) | -ENOTSUP (the process has
+// shadow stacks: docs/stacks.md)
 COIR_API int coir_run(const coir_config *config, int (*fn)(void *), void *arg);
 
 // Starts a runtime and returns at once; any thread. Never reads the environment.
 // 0 | -EINVAL (a bad config, NULL ret_rt) | -ENOMEM | -EAGAIN (no thread) | the kernel's error for
-// a forced driver
+// a forced driver | -ENOTSUP (the process has shadow stacks: docs/stacks.md)
 COIR_API COIR_MUST_USE int coir_start(const coir_config *config, coir_runtime **ret_rt);
 
 // Cancels every coroutine, waits until the deadline for them to end, frees everything. Any thread
@@ -147,6 +148,13 @@ COIR_API int coir_sleep_until(int64_t when);
 
 // The calling coroutine's number, never re-used; 0 outside a coroutine. Never waits.
 COIR_API uint64_t coir_id(void);
+
+// Runs fn(arg) on a stack of 'bytes' and returns when fn returned: for what is deep (getaddrinfo,
+// TLS, a recursive parser) in a coroutine whose own stack is small. It is a call: the coroutine
+// stays who it is, fn may wait. The stack is mapped for the call, some microseconds and a page
+// fault for each page touched. Any thread.
+// 0: fn ran | -EINVAL (NULL fn, bytes under 16 KiB or over 1 GiB) | -ENOMEM: it did not
+COIR_API COIR_MUST_USE int coir_on_big_stack(size_t bytes, void (*fn)(void *), void *arg);
 
 // Between begin and end the caller is deaf to cancel and to its scopes' deadlines (a call's own
 // deadline still holds): for cleanup that must finish. They nest. Never wait; a coroutine or an

@@ -80,17 +80,17 @@ COIR_API int coir_scope_commit_(coir_scope *s, const coir_options *opts, void (*
 #define COIR_AS_CHILD_TYPE_(_) coir_scope
 #define COIR_AS_CHILD_COMMIT_(_) coir_scope_commit_
 #define COIR_AS_CHILD_RETURNS_(call)                                                     \
-    (COIR_VALUE_TYPE_(call)(-1) < COIR_VALUE_TYPE_(call)(1)                              \
-         ? (char)sizeof(__typeof__(COIR_VALUE_(call)))                                   \
+    (COIR_RESULT_TYPE_(call)(-1) < COIR_RESULT_TYPE_(call)(1)                            \
+         ? (char)sizeof(__typeof__(COIR_RESULT_(call)))                                  \
          : 0)
 #define COIR_AS_CHILD_REFUSE_(call)                                                      \
     _Static_assert(COIR_CLASS_(call) >= 1 && COIR_CLASS_(call) <= 4 &&                   \
-                       sizeof(__typeof__(COIR_VALUE_(call))) <= 8,                       \
+                       sizeof(__typeof__(COIR_RESULT_(call))) <= 8,                      \
                    "coir_scope_go: the function must return nothing or an integer");
 // The call's type, or unsigned where it is void. Nothing of it is evaluated.
-#define COIR_VALUE_(call)                                                                \
+#define COIR_RESULT_(call)                                                               \
     __builtin_choose_expr(__builtin_types_compatible_p(__typeof__(call), void), 0u, call)
-#define COIR_VALUE_TYPE_(call) (__typeof__(COIR_VALUE_(call)))
+#define COIR_RESULT_TYPE_(call) (__typeof__(COIR_RESULT_(call)))
 
 #endif
 

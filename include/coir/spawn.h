@@ -9,7 +9,8 @@
 // serve(fd, &limits), and arrive in the new coroutine. A compound literal stands in parentheses
 // of its own, as in every macro: coir_go(draw, ((struct point){1, 2})). 'fn' is any expression
 // of function or function-pointer type, evaluated once, that returns nothing or a scalar.
-// Refused at compile time, with a sentence: functions that return a struct, more than 128 bytes
+// Refused at compile time, with a sentence: functions that return a struct, (on aarch64) structs
+// over 16 bytes by value, more than 128 bytes
 // of arguments, and (by gcc) functions that never return.
 //
 // How: the macro calls an assembly stub through fn's own type, so the compiler places the
@@ -110,9 +111,7 @@ COIR_API void coir_spawn_capture_x87_(void);
         as(TYPE, 0) *in_ = (in);                                                         \
         const coir_options *opts_ = (opts);                                              \
         COIR_REFUSE_NORETURN_(fn)                                                        \
-        as(REFUSE, (*fn_)(__VA_ARGS__)) _Static_assert(                                  \
-            (bytes) <= 128,                                                              \
-            "coir_go: more than 128 bytes of arguments; pass a pointer");                \
+        as(REFUSE, (*fn_)(__VA_ARGS__)) _Static_assert((bytes) <= 128, COIR_TOO_MUCH_);  \
         _Static_assert(COIR_RETURNS_SCALAR_((*fn_)(__VA_ARGS__)),                        \
                        "coir_go: the function returns a struct; return it by pointer");  \
         __typeof__(fn_) stub_ = (__typeof__(fn_))COIR_STUB_(ints, (*fn_)(__VA_ARGS__));  \
@@ -132,6 +131,13 @@ COIR_API void coir_spawn_capture_x87_(void);
          ? coir_spawn_capture_x87_                                                       \
      : (ints) ? coir_spawn_capture_ints_                                                 \
               : coir_spawn_capture_)
+
+#ifdef __aarch64__
+#define COIR_TOO_MUCH_                                                                   \
+    "coir_go: more than 128 bytes of arguments, or a struct over 16; pass a pointer"
+#else
+#define COIR_TOO_MUCH_ "coir_go: more than 128 bytes of arguments; pass a pointer"
+#endif
 
 #ifdef __clang__
 #define COIR_REFUSE_NORETURN_(fn)
@@ -160,7 +166,15 @@ COIR_API void coir_spawn_capture_x87_(void);
                   COIR_B15_, COIR_B14_, COIR_B13_, COIR_B12_, COIR_B11_, COIR_B10_,      \
                   COIR_B9_, COIR_B8_, COIR_B7_, COIR_B6_, COIR_B5_, COIR_B4_, COIR_B3_,  \
                   COIR_B2_, COIR_B1_, COIR_B0_, 0)(__VA_ARGS__))
+#ifdef __aarch64__
+// Larger structs are passed there by the address of a copy that dies with the caller's frame.
+#define COIR_SIZE_(x)                                                                    \
+    +(sizeof(__typeof__(((void)0, x))) > 16                                              \
+          ? 129                                                                          \
+          : (sizeof(__typeof__(((void)0, x))) + 7) / 8 * 8)
+#else
 #define COIR_SIZE_(x) +((sizeof(__typeof__(((void)0, x))) + 7) / 8 * 8)
+#endif
 #define COIR_B_(...) +129
 #define COIR_B0_(fn)
 #define COIR_B1_(fn, x) COIR_SIZE_(x)

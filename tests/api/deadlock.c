@@ -158,6 +158,42 @@ static int waits_for_a_reader(void *arg)
     return 7;
 }
 
+static void takes_its_time(void *arg)
+{
+    (void)arg;
+    usleep(60000);
+}
+
+static void blocks_and_sends(void)
+{
+    EQ(coir_blocking(takes_its_time, NULL), 0);
+    EQ(coir_chan_send(chan, NULL, COIR_FOREVER), 0);
+}
+
+static int waits_for_a_helper(void *arg)
+{
+    (void)arg;
+    EQ(go(blocks_and_sends), 0);
+    EQ(coir_chan_recv(chan, NULL, COIR_FOREVER), 0);
+    return 9;
+}
+
+// A helper that sleeps gives no hope.
+static int waits_beside_a_helper(void *arg)
+{
+    EQ(waits_for_a_helper(arg), 9);
+    return coir_chan_recv(chan, NULL, COIR_FOREVER);
+}
+
+static void helpers_are_coirs_own(unsigned workers)
+{
+    EQ(run(workers, waits_for_a_helper, NULL), 9);
+    int64_t start = coir_now();
+    EQ(run(workers, waits_beside_a_helper, NULL), -EDEADLK);
+    claim(coir_now() - start < 900 * COIR_MS, "said only when the helper had ended",
+          (coir_now() - start) / COIR_MS);
+}
+
 enum { ROUNDS = 20000 };
 
 static void answers(coir_chan *in, coir_chan *out)
@@ -196,6 +232,7 @@ int main(void)
         EQ(run(workers, waits_for_a_sleeper, NULL), 6);
         EQ(run(workers, waits_for_a_reader, NULL), 7);
         EQ(run(workers, asks, NULL), 8);
+        helpers_are_coirs_own(workers);
         everybody_is_listed(workers);
         EQ(run(workers, waits_for_a_thread, NULL), -EDEADLK); // once the thread has ended
     }

@@ -30,7 +30,7 @@ static void careful(void)
 // One worker, so the holder comes back to the thread that locked.
 static void sleeps_with_a_mutex(void)
 {
-    for (int i = 0; i < 3; i++) {
+    for (volatile int i = 0; i < 3; i++) { // one place, not three
         pthread_mutex_lock(&mutex);
         expect_eq(coir_sleep(COIR_MS), 0);
         pthread_mutex_unlock(&mutex);

@@ -29,9 +29,21 @@ static uint64_t parked_of(coir_runtime *rt)
     return stats.parked;
 }
 
+static int count_parked(void *arg, const coir_coroutine_info *info)
+{
+    *(uint64_t *)arg += info->state == COIR_PARKED;
+    return 0;
+}
+
 static void until_parked(coir_runtime *rt, uint64_t n)
 {
-    while (parked_of(rt) < n) coir_sleep(COIR_MS);
+    uint64_t seen;
+
+    do {
+        while (parked_of(rt) < n) coir_sleep(COIR_MS);
+        seen = 0;
+        expect_eq(coir_each(rt, count_parked, &seen), 0);
+    } while (seen < n);
 }
 
 // Not static, so that the dump can name them.

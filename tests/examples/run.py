@@ -119,6 +119,25 @@ def pipeline(program):
     assert ran(program).strip().endswith(": 333383335000")
 
 
+def select(program):
+    said = ran(program).split("\n")
+    assert said[0].startswith("first: quick"), said
+    assert said[1:] == ["nobody in 5 ms", "work done: 20", ""], said
+
+
+def timer(program):
+    said = ran(program).split("\n")
+    assert said[:3] == ["tick 1", "tick 2", "tick 3"] and said[3] == "quiet for 20 ms", said
+
+
+def typed(program):
+    assert ran(program) == "at 30, 40\n"
+
+
+def locks(program):
+    assert ran(program) == "made once, 3 at a time at most, 300 looked up, 10 written\n"
+
+
 def echo(program):
     with Server(program) as server:
         echoes(server)
@@ -281,6 +300,56 @@ def pq(program):
         assert bad.returncode == 1 and "refused" in bad.stderr, bad
 
 
+def cat(program):
+    names = [os.path.abspath(__file__), os.path.join(os.path.dirname(__file__), "meson.build")]
+    wanted = b"".join(open(n, "rb").read() for n in names)
+    got = subprocess.run([program, *names], check=True, capture_output=True, timeout=LIMIT).stdout
+    assert got == wanted
+    data = random.randbytes(300000)  # through pipes
+    got = subprocess.run([program], input=data, check=True, capture_output=True, timeout=LIMIT)
+    assert got.stdout == data
+    none = subprocess.run([program, "/no/such/file"], capture_output=True, text=True, timeout=LIMIT)
+    assert "No such file" in none.stderr, none
+
+
+def udp(program):
+    assert sorted(ran(program).splitlines()) == [
+        "HELLO FROM COCONUT", "HELLO FROM COIR", "HELLO FROM COPRA"]
+
+
+def run(program):
+    def runs(*args):
+        done = subprocess.run([program, *args], capture_output=True, text=True, timeout=LIMIT)
+        return done.returncode, done.stdout
+
+    assert runs("20", "sh", "-c", "echo one; sleep 0.1; echo two; exit 3") == (3, "ONE\nTWO\n")
+    assert runs("1", "sh", "-c", "echo on; exec sleep 60") == (124, "ON\n")
+    assert runs("20", "/no/such/program")[0] == 1
+
+
+def graceful(program):
+    for finish in (True, False):
+        server = Server(program)
+        server.__enter__()
+        s = server.connect()
+        s.sendall(b"before")
+        assert s.recv(100) == b"before"
+        server.process.terminate()
+        time.sleep(0.2)
+        s.sendall(b"after")  # the signal has not ended it
+        assert s.recv(100) == b"after"
+        try:
+            server.connect()
+            sys.exit("it still accepts")
+        except OSError:
+            pass
+        start = time.monotonic()
+        if finish:
+            s.close()
+        assert server.process.wait(LIMIT) == 0
+        assert (time.monotonic() - start < 1.8) == finish
+
+
 def main(argv):
     what, programs = argv[0], argv[1:]
     if os.environ.get("COIR_DRIVER") == "uring":
@@ -289,9 +358,11 @@ def main(argv):
         if not ring_can_be_had():
             print("skipped: no ring can be had here")
             return 77
-    {"hello": hello, "sieve": sieve, "pipeline": pipeline,
-     "mirrors": mirrors, "tags": tags, "stuck": stuck, "echo": echo, "proxy": proxy,
-     "http": http, "kv": kv, "curl": curl, "pq": pq}[what](*programs)
+    {"hello": hello, "sieve": sieve, "pipeline": pipeline, "echo": echo, "proxy": proxy,
+     "http": http, "kv": kv, "curl": curl, "pq": pq,
+     "mirrors": mirrors, "tags": tags, "stuck": stuck,
+     "select": select, "timer": timer, "typed": typed, "locks": locks,
+     "cat": cat, "udp": udp, "run": run, "graceful": graceful}[what](*programs)
     return 0
 
 

@@ -10,6 +10,7 @@
 #include <coir/go.h>
 #include <errno.h>
 #include <linux/io_uring.h>
+#include <stdatomic.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -17,7 +18,7 @@
 #include "tests/lib/test.h"
 
 static struct {
-    int lines;
+    atomic_int lines;
     char last[256];
 } logged;
 
@@ -25,8 +26,8 @@ static void note_line(void *arg, int level, const char *line)
 {
     (void)arg;
     (void)level;
-    logged.lines++;
     strncat(strcpy(logged.last, ""), line, sizeof(logged.last) - 1);
+    atomic_fetch_add(&logged.lines, 1);
 }
 
 static coir_waitgroup group;

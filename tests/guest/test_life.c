@@ -144,6 +144,22 @@ static void a_stop_under_load_says_who_is_left(void)
     expect_eq(coir_stop(rt, COIR_FOREVER), 0);
 }
 
+static int use_a_runtime(void *arg)
+{
+    coir_runtime *rt;
+    coir_chan *c;
+
+    (void)arg;
+    expect_eq(coir_start(&config, &rt), 0);
+    expect_eq(coir_chan_make(0, 0, &c), 0);
+    expect_eq(coir_go_on(rt, send_one, c), 0);
+    expect_eq(coir_chan_recv(c, NULL, coir_after(10 * COIR_SEC)), 0);
+    coir_chan_unref(c);
+    return coir_stop(rt, coir_after(10 * COIR_SEC));
+}
+
+#ifndef COIR_TSAN // does not start threads in a child of a process that has some
+
 // ---- Other processes ----------------------------------------------------------------------------
 
 // The exit code of a child that runs fn(arg).
@@ -173,22 +189,6 @@ static int mask_is_empty(void)
         if (sigismember(&now, s) == 1) return 0;
     return 1;
 }
-
-static int use_a_runtime(void *arg)
-{
-    coir_runtime *rt;
-    coir_chan *c;
-
-    (void)arg;
-    expect_eq(coir_start(&config, &rt), 0);
-    expect_eq(coir_chan_make(0, 0, &c), 0);
-    expect_eq(coir_go_on(rt, send_one, c), 0);
-    expect_eq(coir_chan_recv(c, NULL, coir_after(10 * COIR_SEC)), 0);
-    coir_chan_unref(c);
-    return coir_stop(rt, coir_after(10 * COIR_SEC));
-}
-
-#ifndef COIR_TSAN // does not start threads in a child of a process that has some
 
 static int everything_is_refused(void *arg)
 {

@@ -33,7 +33,7 @@ lib=()
 for folder in arch base netpoll sched sync io runtime; do
     for file in $(grep -o "'[^']*\.[cS]'" "$src/$folder/meson.build" | tr -d "'"); do
         case $folder/$file in
-        base/platform_*.c | base/panic.c) ;;
+        base/platform_*.c | base/panic.c | arch/aarch64/*) ;;
         *) lib+=("$src/$folder/$file") ;;
         esac
     done

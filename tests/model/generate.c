@@ -7,6 +7,8 @@
 //     mesh       a tree of spawns that meets in a waitgroup     every leaf counted
 //     ping       pairs over unbuffered channels                 every answer right
 //     mutex      many into one plain counter                    the sum
+//     units      a semaphore of two                             never above two, none lost
+//     select     selects that send and receive on three channels values sent are received or left
 //     sleepers   deadlines of every size                        never early
 //     sockets    bytes both ways through a pair                 each byte once, in order
 //     scopes     a tree with cancels, failures and deadlines    results that have a reason
@@ -35,6 +37,7 @@ struct shape {
     coir_chan *links[LINKS_MOST];
     coir_waitgroup wg;
     coir_mutex mutex;
+    coir_sema sema;
     uint32_t total;   // plain: under the mutex, or of the one sink
     atomic_u32 count; // leaves, senders left
     atomic_u32 sum;   // of what was received
@@ -295,6 +298,96 @@ static void mutex_check(struct shape *s)
     sim_expect_eq(s->total, s->width * s->n);
 }
 
+// ---- Units -----------------------------------------------------------------------------------
+
+#define UNITS 2u
+
+static void units_prepare(struct shape *s)
+{
+    sim_expect_eq(coir_sema_init(&s->sema, UNITS), 0);
+}
+
+static void units_use(struct shape *s, uint32_t i)
+{
+    for (uint32_t k = 0; k < s->n; k++) {
+        uint32_t n = 1 + (i + k) % UNITS;
+        int err;
+        while ((err = coir_sema_acquire(&s->sema, n, deadline_of(s))) == -ETIMEDOUT)
+            coir_yield();
+        sim_expect_eq(err, 0);
+        sim_expect(add_relaxed(&s->count, n) + n <= UNITS); // relaxed: a sum
+        if (sim_choose(2, 4)) coir_yield();
+        add_relaxed(&s->count, -n); // relaxed: a sum
+        sim_expect_eq(coir_sema_release(&s->sema, n), 0);
+    }
+    world_done(s->world);
+}
+
+static void units_start(struct shape *s)
+{
+    for (uint32_t i = 0; i < s->width; i++) sim_expect_eq(coir_go(units_use, s, i), 0);
+}
+
+static void units_check(struct shape *s)
+{
+    sim_expect_eq(coir_sema_acquire(&s->sema, UNITS, COIR_NOW), 0);
+}
+
+// ---- Select ----------------------------------------------------------------------------------
+
+#define LANES 3u
+
+static void select_prepare(struct shape *s)
+{
+    make_links(s, LANES);
+}
+
+// Each tries its own mix of sends and receives, with deadlines: nobody has to be waited for.
+static void select_mix(struct shape *s, uint32_t who)
+{
+    for (uint32_t i = 0; i < s->n * 2; i++) {
+        uint32_t out = who * 100 + i + 1, in[LANES] = {0};
+        coir_case cases[LANES];
+        int64_t deadline = coir_after(sim_choose(3, 1) * 400);
+
+        for (uint32_t k = 0; k < LANES; k++) {
+            bool sends = (who + i + k) % LANES == 0;
+            cases[k].chan = s->links[(k + who) % LANES];
+            cases[k].dir = sends ? COIR_SEND : COIR_RECV;
+            cases[k].value = sends ? &out : &in[k];
+        }
+        int at = coir_select(cases, LANES, deadline);
+        if (at == -ETIMEDOUT) {
+            sim_expect_late(deadline);
+            continue;
+        }
+        sim_expect(at >= 0 && cases[at].result == 0);
+        // relaxed, both: sums
+        if (cases[at].dir == COIR_SEND)
+            add_relaxed(&s->count, out);
+        else
+            add_relaxed(&s->sum, in[at]);
+        for (int k = 0; k < (int)LANES; k++)
+            sim_expect((in[k] != 0) == (k == at && cases[k].dir == COIR_RECV));
+        compute_a_little();
+    }
+    world_done(s->world);
+}
+
+static void select_start(struct shape *s)
+{
+    for (uint32_t i = 0; i < s->width; i++) sim_expect_eq(coir_go(select_mix, s, i), 0);
+}
+
+static void select_check(struct shape *s)
+{
+    uint32_t value, left = 0;
+
+    for (uint32_t k = 0; k < LANES; k++)
+        while (coir_chan_recv(s->links[k], &value, COIR_NOW) == 0) left += value;
+    sim_expect_eq(s->count.value, s->sum.value + left);
+}
+
 // ---- Sleepers --------------------------------------------------------------------------------
 
 static void sleeper(struct shape *s, uint32_t i)
@@ -417,6 +510,8 @@ static const struct kind kinds[] = {
     {"mesh", mesh_coroutines, nothing_to_do, mesh_start, nothing_to_do},
     {"ping", ping_coroutines, ping_prepare, ping_start, nothing_to_do},
     {"mutex", width_coroutines, nothing_to_do, mutex_start, mutex_check},
+    {"units", width_coroutines, units_prepare, units_start, units_check},
+    {"select", width_coroutines, select_prepare, select_start, select_check},
     {"sleepers", width_coroutines, nothing_to_do, sleepers_start, nothing_to_do},
     {"sockets", sockets_coroutines, sockets_prepare, sockets_start, sockets_check},
     {"scopes", scopes_coroutines, nothing_to_do, scopes_start, nothing_to_do},

@@ -25,7 +25,7 @@ static void begin(struct shared *s)
     sim.fresh_numbers = true; // who comes late finds nothing, and not another file
 }
 
-// ---- A thread in poll(2) -----------------------------------------------------------------------
+// ---- A thread in poll(2) ----------------------------------------------------------------------
 
 static void thread_reads_until_closed(void *arg)
 {
@@ -59,7 +59,7 @@ void scene_thread_is_closed(void)
     coir_close(s.fds[1]);
 }
 
-// ---- Two closes --------------------------------------------------------------------------------
+// ---- Two closes -------------------------------------------------------------------------------
 
 static void closes_or_not(void *arg)
 {
@@ -85,7 +85,7 @@ void scene_two_closes(void)
     coir_close(s.fds[1]);
 }
 
-// ---- Turns -------------------------------------------------------------------------------------
+// ---- Turns ------------------------------------------------------------------------------------
 
 #define TURNS_BYTES 24u
 
@@ -134,7 +134,7 @@ void scene_turns(void)
     for (int i = 0; i < 2; i++) coir_close(s.fds[i]);
 }
 
-// ---- Poll --------------------------------------------------------------------------------------
+// ---- Poll -------------------------------------------------------------------------------------
 
 static void polls_then_reads(void *arg)
 {
@@ -171,7 +171,7 @@ void scene_poll(void)
     for (int i = 0; i < 2; i++) coir_close(s.fds[i]);
 }
 
-// ---- Names -------------------------------------------------------------------------------------
+// ---- Names ------------------------------------------------------------------------------------
 
 static void looks_up(void *arg)
 {
@@ -183,7 +183,7 @@ static void looks_up(void *arg)
     sim_expect(err == -ENOENT || err == -ETIMEDOUT || err == -ECANCELED);
 }
 
-// A name is looked up on a thread of its own, which may outlive the caller and the runtime.
+// A name is looked up by a helper, which may outlive its caller's wait; the stop waits for it.
 void scene_name(void)
 {
     struct shared s;
@@ -193,6 +193,5 @@ void scene_name(void)
     for (int i = 0; i < 2; i++) world_go(&s.world, looks_up, &s);
     if (sim_choose(2, 1)) os_sleep_until(os_now() + 1000);
     world_end(&s.world);
-    os_sleep_until(os_now() + COIR_SEC);
     for (int i = 0; i < 2; i++) coir_close(s.fds[i]);
 }

@@ -278,3 +278,64 @@ void scene_poor(void)
     for (int i = 0; i < 2; i++) coir_close(p.fds[i]);
     coir_chan_unref(p.c);
 }
+
+// ---- Stacks that went back to the kernel between two lives -------------------------------------
+
+struct seasons {
+    struct world world;
+    coir_chan *c;
+    atomic_u32 left; // of this season
+    struct parker over;
+};
+
+static void comes_and_goes(void *arg)
+{
+    struct seasons *s = arg;
+    uint64_t id = coir_id();
+
+    for (uint32_t i = 0; i < 3; i++) {
+        int64_t deadline = coir_after(500);
+        uint32_t value;
+        int err = coir_chan_recv(s->c, &value, deadline);
+
+        sim_expect(err == 0 || err == -ETIMEDOUT);
+        if (err == 0) continue;
+        sim_expect_late(deadline);
+        err = coir_chan_send(s->c, &i, COIR_NOW);
+        sim_expect(err == 0 || err == -ETIMEDOUT);
+    }
+    sim_expect_eq(coir_id(), id);
+    // [SEASON-DONE] acq_rel, pairs with itself: the last one has seen what the others did.
+    if (add_acq_rel(&s->left, (uint32_t)-1) == 1) parker_unpark(&s->over);
+}
+
+static void stays_to_the_end(void *arg)
+{
+    struct seasons *s = arg;
+
+    sim_expect_eq(coir_chan_recv(s->c, NULL, COIR_FOREVER), -ECANCELED);
+}
+
+// Coroutines live, end, and nobody needs their stacks for a while: descriptors read as zeros when
+// the next ones come, and for the cancel that walks over all at the end. Waits, deadlines and
+// numbers are right in every life.
+void scene_stacks_come_back(void)
+{
+    struct seasons s = {0};
+
+    sim_expect_eq(coir_chan_make(4, 1, &s.c), 0);
+    world_start(&s.world, 2, 0);
+    for (int season = 0; season < 3; season++) {
+        store_relaxed(&s.left, 4); // relaxed: the spawn publishes it
+        for (int i = 0; i < 4; i++) world_go(&s.world, comes_and_goes, &s);
+        parker_park(&s.over, CLOCK_NEVER);
+        os_sleep_until(clock_after(20 * COIR_SEC));
+    }
+    uint32_t discards = sim.discards;
+    while (coir_chan_recv(s.c, &(uint32_t){0}, COIR_NOW) == 0) continue;
+    world_go(&s.world, stays_to_the_end, &s);
+    os_sleep_until(clock_after(COIR_SEC));
+    world_end(&s.world);
+    if (discards == 0) sim_fail("no stack went back");
+    coir_chan_unref(s.c);
+}

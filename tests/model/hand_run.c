@@ -5,6 +5,7 @@
 
 #include "base/platform.h"
 #include "coir/chan.h"
+#include "coir/io.h"
 #include "coir/scope.h"
 #include "coir/sync.h"
 #include "tests/model/handmade.h"
@@ -119,6 +120,38 @@ void scene_run_fed_by_a_thread(void)
     sim_expect_eq(os_thread_start(&thread, sends_from_outside, &t, "feeder"), 0);
     sim_expect_eq(run(listens, &t), 6);
     os_thread_join(thread);
+    coir_chan_unref(t.chan);
+}
+
+static void works_long(void *arg)
+{
+    (void)arg;
+    os_sleep_until(os_now() + 1000 * (int64_t)sim_choose(4, 1));
+}
+
+static void works_and_sends(struct table *t)
+{
+    for (int i = 0; i < t->rounds; i++) {
+        sim_expect_eq(coir_blocking(works_long, NULL), 0);
+        sim_expect_eq(coir_chan_send(t->chan, NULL, COIR_FOREVER), 0);
+    }
+}
+
+static int listens_to_a_worker(void *arg)
+{
+    struct table *t = arg;
+
+    sim_expect_eq(coir_go(works_and_sends, t), 0);
+    return listens(t);
+}
+
+// While a helper works there is hope, and afterwards, though it sleeps a while, there is none.
+void scene_run_helped(void)
+{
+    struct table t = {.rounds = 1 + (int)sim_choose(3, 1)};
+
+    sim_expect_eq(coir_chan_make(0, 0, &t.chan), 0);
+    sim_expect_eq(run(listens_to_a_worker, &t), 6);
     coir_chan_unref(t.chan);
 }
 

@@ -21,6 +21,20 @@ void scene_close_wakes_all(void);
 void scene_waitgroup(void);
 void scene_mutex(void);
 
+void scene_semaphore(void);
+void scene_rwmutex(void);
+void scene_condition(void);
+void scene_broadcast(void);
+void scene_front_gives_up(void);
+void scene_once(void);
+void scene_freed_locks(void);
+
+void scene_select_ledger(void);
+void scene_selects_meet(void);
+void scene_select_closed(void);
+void scene_select_canceled(void);
+void scene_timer(void);
+
 void scene_socket_echo(void);
 void scene_cancel_or_completion(void);
 void scene_thread_reads(void);
@@ -37,12 +51,17 @@ void scene_three_lives(void);
 void scene_two_runtimes(void);
 void scene_ready_while_stopping(void);
 void scene_poor(void);
+void scene_stacks_come_back(void);
 
 void scene_thread_is_closed(void);
 void scene_two_closes(void);
 void scene_turns(void);
 void scene_poll(void);
 void scene_name(void);
+
+void scene_blocking(void);
+void scene_no_helpers(void);
+void scene_blocking_pipe(void);
 
 void scene_scope_tree(void);
 void scene_scope_cancel_or_value(void);
@@ -55,6 +74,7 @@ void scene_run_stuck(void);
 void scene_run_not_stuck(void);
 void scene_run_fed_by_a_thread(void);
 void scene_run_starved_by_a_thread(void);
+void scene_run_helped(void);
 
 // Grows a tree of scopes with 'width' children each, on a coroutine, and checks it.
 void scope_tree_grow(uint32_t depth, uint32_t width);

@@ -349,8 +349,9 @@ ssize_t os_write(int fd, const void *buf, size_t n)
     return transfer(fd, TRANSFER_OUT, &iov, 1, true);
 }
 
-ssize_t os_readv(int fd, const struct iovec *iov, int n)
+ssize_t os_readv(int fd, const struct iovec *iov, int n, int64_t offset)
 {
+    if (offset >= 0) return -ESPIPE; // there are no files here
     return transfer(fd, TRANSFER_IN, iov, n, true);
 }
 
@@ -364,20 +365,23 @@ void os_sigpipe_drop(void)
 {
 }
 
-ssize_t os_writev(int fd, const struct iovec *iov, int n)
+ssize_t os_writev(int fd, const struct iovec *iov, int n, int64_t offset)
 {
+    if (offset >= 0) return -ESPIPE;
     return transfer(fd, TRANSFER_OUT, iov, n, true);
 }
 
-ssize_t os_readv_nowait(int fd, const struct iovec *iov, int n)
+ssize_t os_readv_nowait(int fd, const struct iovec *iov, int n, int64_t offset)
 {
+    if (offset >= 0) return -ESPIPE;
     struct file *f = file_of(fd);
     if (f && f->kind == FILE_PIPE && sim_choose(2, 4)) return -EOPNOTSUPP;
     return transfer(fd, TRANSFER_IN, iov, n, false);
 }
 
-ssize_t os_writev_nowait(int fd, const struct iovec *iov, int n)
+ssize_t os_writev_nowait(int fd, const struct iovec *iov, int n, int64_t offset)
 {
+    if (offset >= 0) return -ESPIPE;
     struct file *f = file_of(fd);
     if (f && f->kind == FILE_PIPE && sim_choose(2, 4)) return -EOPNOTSUPP;
     return transfer(fd, TRANSFER_OUT, iov, n, false);
@@ -566,16 +570,15 @@ int os_fd_kind(int fd)
 }
 
 // A name is never known here.
-int os_lookup(const char *host, uint16_t port, void *ret_list, size_t stride, int most)
+int os_resolve(const char *host, const char *service, const struct addrinfo *hints,
+               struct addrinfo **ret_list)
 {
-    (void)host, (void)port, (void)ret_list, (void)stride, (void)most;
+    (void)host, (void)service, (void)hints, (void)ret_list;
     kernel_call(-1);
     return -ENOENT;
 }
 
-int os_unlink(const char *path)
+void os_resolve_free(struct addrinfo *list)
 {
-    (void)path;
-    kernel_call(-1);
-    return -ENOENT;
+    (void)list;
 }

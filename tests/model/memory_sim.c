@@ -5,6 +5,7 @@
 // a freed block is never handed out again in that run, so a late write is found by its spoilt
 // poison; in the others it is handed out at once, so a late write spoils somebody's data, which
 // other oracles see. Mappings come from a second arena whose pages go back to the kernel.
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -152,10 +153,45 @@ void os_unmap(void *p, size_t bytes)
     n_maps--;
 }
 
-void os_discard(void *p, size_t bytes)
+void os_discard(void *const *pieces, size_t bytes, unsigned n)
 {
-    sim_forget_stores(p, bytes);
-    madvise(p, bytes, MADV_DONTNEED);
+    sim.discards += n;
+    for (unsigned i = 0; i < n; i++) {
+        sim_forget_stores(pieces[i], bytes);
+        madvise(pieces[i], bytes, MADV_DONTNEED);
+    }
+}
+
+int os_renew(void *p, size_t bytes)
+{
+    if (sim.active && sim.allocs_fail && sim_choose(2, sim.allocs_fail)) return -ENOMEM;
+    os_discard(&p, bytes, 1);
+    return 0;
+}
+
+size_t os_first_touched(const void *low, size_t bytes)
+{
+    (void)low, (void)bytes;
+    return 0;
+}
+
+void os_fault_begin(void (*look)(uintptr_t address))
+{
+    (void)look;
+}
+
+void os_fault_end(void)
+{
+}
+
+void *os_altstack_begin(void)
+{
+    return NULL;
+}
+
+void os_altstack_end(void *altstack)
+{
+    (void)altstack;
 }
 
 int os_guard_light(void *first, size_t bytes, size_t stride, unsigned n)

@@ -197,6 +197,11 @@ unsigned os_thread_count(void)
     return n;
 }
 
+bool os_shadow_stack(void)
+{
+    return false;
+}
+
 unsigned os_cpu_count(void)
 {
     return 2;

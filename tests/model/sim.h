@@ -67,7 +67,7 @@ struct sim_thread {
     void *self;
     int err;
     uint64_t ranks;
-    alignas(16) unsigned char scratch[304];
+    alignas(16) unsigned char scratch[320];
     alignas(16) unsigned char area[64];
     // Its stores that memory does not show yet, the oldest first.
     uint32_t n_stores;
@@ -98,6 +98,7 @@ struct sim {
     int64_t now;
     uint64_t hash;
     uint32_t points, switches;
+    uint32_t discards;   // pieces of mappings that went back to the kernel
     uint32_t run_length; // points since the last switch
     uint32_t starved, starved_until;
 

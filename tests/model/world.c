@@ -12,6 +12,7 @@ void world_start(struct world *w, unsigned workers, uint32_t left)
     config.stack_bytes = 16 << 10;
     config.guard_bytes = 4096;
     config.driver = sim.seed % 4 == 3 ? COIR_DRIVER_EPOLL : COIR_DRIVER_URING;
+    config.helpers = 1 + (int)(sim.seed % 3);
     *w = (struct world){0};
     store_relaxed(&w->left, left); // relaxed: the spawn publishes it
     sim_expect_eq(coir_start(&config, &w->rt), 0);

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tests/lib/test.h"
 
@@ -335,7 +336,10 @@ static void a_hundred_starts_leave_nothing_behind(void)
 
     for (int i = 0; i < 100; i++) expect_eq(coir_run(&config, nothing, NULL), 0);
     expect_eq(count_entries("/proc/self/fd"), fds);
-    expect_eq(count_entries("/proc/self/task"), threads);
+    // A thread that was joined may be listed a moment longer.
+    for (int i = 0; i < 200 && count_entries("/proc/self/task") > threads; i++)
+        usleep(10000);
+    expect(count_entries("/proc/self/task") <= threads);
 }
 
 static void all(unsigned workers, coir_driver driver)

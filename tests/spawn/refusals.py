@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""refusals.py INCLUDE - what cannot be spawned is refused at compile time, with a sentence.
+"""refusals.py INCLUDE - what cannot be spawned is refused at compile time, with a sentence; and so is
+what does not fit a typed channel.
 
 Each program has a hole; with the bad token it must not compile and the compiler must say the
 sentence, with the good token, its twin, it must compile without a warning."""
@@ -64,6 +65,27 @@ CASES = [
     ("a runtime where a scope belongs", BOTH,
      "void f(void); int t({} *s) { return coir_scope_go(s, f); }",
      "coir_runtime", "coir_scope", "incompatible"),
+    ("a typed channel: a pointer to another type", BOTH,
+     "int t(coir_chan_of(const char *) c, {} *p) { return coir_of_send(c, p, COIR_NOW); }",
+     "int", "char", "incompatible"),
+    ("a typed channel: a number for a pointer", BOTH,
+     "int t(coir_chan_of(char *) c) { return coir_of_send(c, {}, COIR_NOW); }", "1", "0",
+     "integer"),
+    ("a typed channel: a number for a struct", BOTH,
+     "struct s { int a; }; int t(coir_chan_of(struct s) c, {} v) "
+     "{ return coir_of_send(c, v, COIR_NOW); }", "int", "struct s", "invalid init|incompatible"),
+    ("a typed channel: received into another type", BOTH,
+     "int t(coir_chan_of(long) c) { {} v; return coir_of_recv(c, &v, COIR_NOW); }", "int",
+     "long", "incompatible"),
+    ("a typed channel: a case of another type", BOTH,
+     "int t(coir_chan_of(long) c) { {} v = 0; coir_case one = coir_of_send_case(c, &v); "
+     "return coir_select(&one, 1, COIR_NOW); }", "int", "long", "incompatible"),
+    ("a typed channel: another's handle", BOTH,
+     "void f(coir_chan_of(long)); int t(coir_chan_of({}) c) { f(c); return 0; }", "int", "long",
+     "incompatible"),
+    ("a typed channel: a channel of bytes", BOTH,
+     "int t({} c) { return coir_of_send(c, 1, COIR_NOW); }", "coir_chan *", "coir_chan_of(int)",
+     "not a function"),
 ]
 
 

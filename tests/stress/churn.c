@@ -7,8 +7,10 @@
 //
 //     C1  per channel: values sent - values received = values still in it
 //     C2  no value arrives twice, none that was not sent
-//     C3  a counter under the mutex is as large as the locks that were granted
+//     C3  a counter under the mutex, or under the writer's half of the rwmutex, is as large as the
+//         locks that were granted; a semaphore ends with the units that it began with
 //     C4  coir_stop ends everybody
+//     C5  what a timer gives is never early; a select makes one case happen, and says which
 //
 // Runs COIR_STRESS_SECONDS (3 by default). COIR_SEED=... replays the choices, not the timing.
 #include <coir/go.h>
@@ -20,7 +22,13 @@
 
 #include "tests/lib/test.h"
 
-enum { CHANNELS_MOST = 5, CROWD_MOST = 24, VALUES_MOST = 1000, THREADS_MOST = 4 };
+enum {
+    CHANNELS_MOST = 5,
+    CROWD_MOST = 24,
+    VALUES_MOST = 1000,
+    THREADS_MOST = 4,
+    UNITS = 3
+};
 
 struct lane {
     coir_chan *chan;
@@ -36,6 +44,11 @@ struct round {
     coir_mutex mutex;
     long counter; // under mutex
     atomic_long granted;
+    coir_rwmutex rwmutex;
+    long written; // under rwmutex
+    atomic_long writes;
+    coir_sema sema;
+    coir_timer *timer;
     coir_waitgroup all;
 };
 
@@ -76,6 +89,41 @@ static void count_with_mutex(struct round *r, unsigned *state)
     expect_eq(coir_mutex_unlock(&r->mutex), 0);
 }
 
+static void write_or_read(struct round *r, unsigned *state)
+{
+    if (own(state, 4) == 0) {
+        if (coir_rwmutex_lock(&r->rwmutex, deadline(r, state))) return;
+        atomic_fetch_add(&r->writes, 1);
+        r->written++;
+        expect_eq(coir_rwmutex_unlock(&r->rwmutex), 0);
+    } else {
+        if (coir_rwmutex_rlock(&r->rwmutex, deadline(r, state))) return;
+        long seen = r->written;
+        if (own(state, 8) == 0) coir_yield();
+        expect_eq(r->written, seen);
+        expect_eq(coir_rwmutex_runlock(&r->rwmutex), 0);
+    }
+}
+
+static void use_units(struct round *r, unsigned *state)
+{
+    unsigned n = 1 + own(state, UNITS);
+
+    if (coir_sema_acquire(&r->sema, n, deadline(r, state))) return;
+    if (own(state, 8) == 0) coir_yield();
+    expect_eq(coir_sema_release(&r->sema, n), 0);
+}
+
+static void use_a_lock(struct round *r, unsigned *state)
+{
+    switch (own(state, 4)) {
+    case 0: write_or_read(r, state); break;
+    case 1: use_units(r, state); break;
+    case 2: coir_timer_reset(r->timer, coir_after(50 * COIR_US), COIR_MS / 10); break;
+    default: count_with_mutex(r, state); break;
+    }
+}
+
 // False: cancelled.
 static bool pause_a_little(unsigned *state)
 {
@@ -100,13 +148,44 @@ static void send_some(struct round *r, unsigned seed)
             if (err) atomic_fetch_sub(&lane->sent, 1);
             expect(err == 0 || err == -ETIMEDOUT || err == -ECANCELED);
         } while (err == -ETIMEDOUT);
-        count_with_mutex(r, &state);
+        use_a_lock(r, &state);
         if (!pause_a_little(&state)) break;
     }
     if (atomic_fetch_sub(&r->senders_left, 1) == 1)
         for (int i = 0; i < r->n_lanes; i++)
             expect_eq(coir_chan_close(r->lanes[i].chan), 0);
     expect_eq(coir_waitgroup_done(&r->all), 0);
+}
+
+// From one lane, or from all and the timer at once. *at: the lane.
+static int receive_one(struct round *r, unsigned *state, unsigned *at, int *value)
+{
+    int64_t until = deadline(r, state), due = 0;
+    coir_case cases[CHANNELS_MOST + 1];
+    int n = r->n_lanes;
+
+    *at %= (unsigned)n;
+    // Who waits for ever on one of several may wait for a sender that waits on another.
+    if (n > 1 && until == COIR_FOREVER) until = coir_after(100 * COIR_US);
+    if (own(state, 2)) return coir_chan_recv(r->lanes[*at].chan, value, until);
+    for (int i = 0; i < n; i++)
+        cases[i] = (coir_case){.chan = r->lanes[i].chan,
+                               .dir = COIR_RECV,
+                               .value = value,
+                               .result = 1};
+    cases[n] = (coir_case){.chan = coir_timer_chan(r->timer),
+                           .dir = COIR_RECV,
+                           .value = &due,
+                           .result = 1};
+    int which = coir_select(cases, n + 1, until);
+    if (which < 0) return which;
+    for (int i = 0; i <= n; i++) expect((cases[i].result == 1) == (i != which)); // C5
+    if (which == n) {
+        expect(due > 0 && due <= coir_now()); // C5
+        return -ETIMEDOUT;
+    }
+    if (cases[which].result == 0) *at = (unsigned)which;
+    return cases[which].result == 0 ? 0 : -ETIMEDOUT; // closed: the round goes on
 }
 
 // Goes round the lanes until all of them, one after the other, are closed and empty.
@@ -116,12 +195,8 @@ static void receive_some(struct round *r, unsigned seed)
     int err = 0, shut = 0, value = -1;
 
     while (err != -ECANCELED && shut < r->n_lanes) {
-        struct lane *lane = &r->lanes[at % (unsigned)r->n_lanes];
-        int64_t until = deadline(r, &state);
-
-        // Who waits for ever on one of several may wait for a sender that waits on another.
-        if (r->n_lanes > 1 && until == COIR_FOREVER) until = coir_after(100 * COIR_US);
-        err = coir_chan_recv(lane->chan, &value, until);
+        err = receive_one(r, &state, &at, &value);
+        struct lane *lane = &r->lanes[at];
         expect(err == 0 || err == -EPIPE || err == -ETIMEDOUT || err == -ECANCELED);
         shut = err == -EPIPE ? shut + 1 : 0;
         if (err == 0) {
@@ -165,6 +240,10 @@ static void count_up(struct round *r)
         coir_chan_unref(lane->chan);
     }
     expect_eq(r->counter, r->granted); // C3
+    expect_eq(r->written, r->writes);
+    expect_eq(coir_sema_acquire(&r->sema, UNITS, COIR_NOW), 0);
+    expect_eq(coir_rwmutex_lock(&r->rwmutex, COIR_NOW), 0);
+    coir_timer_free(r->timer);
 }
 
 static void play(void)
@@ -188,6 +267,9 @@ static void play(void)
     for (int i = 0; i < r.n_lanes; i++)
         expect_eq(coir_chan_make(sizeof(int), below(3) ? below(9) : 0, &r.lanes[i].chan),
                   0);
+    expect_eq(coir_sema_init(&r.sema, UNITS), 0);
+    expect_eq(coir_timer_make(coir_after(below(1000) * COIR_US), COIR_MS / 4, &r.timer),
+              0);
     expect_eq(coir_waitgroup_add(&r.all, n_senders + n_receivers), 0);
     expect_eq(coir_start(&config, &rt), 0);
     for (int i = 0; i < n_senders + n_receivers; i++) {

@@ -81,9 +81,11 @@ static void take_arguments(long a, long b, long c, long d, long e, long f, doubl
 
 Test(context, plays_registers_and_stack_words_back, .fini = finish)
 {
-    struct arch_call call = {.ints = {1, 2, 3, 4, 5, 6}};
+    struct arch_call call = {0};
     double x = 2.5;
-    long on_stack[2] = {7, 8};
+    long on_stack[2] = {7, 8}; // where registers hold eight, nobody looks there
+
+    for (uint64_t i = 0; i < ARCH_INTS; i++) call.ints[i] = i + 1;
 
     memcpy(call.vectors[0], &x, sizeof(x));
     memcpy(call.stack, on_stack, sizeof(on_stack));

@@ -40,7 +40,7 @@ static void start(void)
 
 static void finish(void)
 {
-    stack_cache_fini(&cache);
+    stack_cache_drain(&cache);
     stack_depot_fini(&depot);
 }
 
@@ -133,7 +133,7 @@ Test(stack, a_full_cache_gives_to_the_depot_and_another_takes_from_it, .init = s
     stack_depot_count(&depot, &made_later, &free);
     cr_assert_eq(made_later, made, "no new ones while there are old ones");
     for (int i = 0; i < MANY - (int)STACK_CACHE_MOST; i++) stack_put(&other, stacks[i]);
-    stack_cache_fini(&other);
+    stack_cache_drain(&other);
 }
 
 Test(stack, of_another_size_has_a_mapping_that_goes_with_it, .init = start,
@@ -159,4 +159,120 @@ Test(stack, nothing_is_mapped_after_the_end, .init = start)
     finish();
     cr_assert_not(readable(low_a));
     cr_assert_not(readable(low_b));
+}
+
+// ---- Memory given back -------------------------------------------------------------------------
+
+// Gives everything back that a second's share allows, as sysmon would.
+static void decay(int64_t now)
+{
+    for (int i = 0; i < 1000 && stack_depot_decay(&depot, now) == now; i++) continue;
+}
+
+// So many stacks, their pages dirty, back in the depot.
+static void make_and_return(struct stack **stacks, int n)
+{
+    for (int i = 0; i < n; i++) {
+        stacks[i] = stack_get(&cache);
+        cr_assert_not_null(stacks[i]);
+        stacks[i]->low[100] = 7;
+    }
+    for (int i = 0; i < n; i++) stack_put(&cache, stacks[i]);
+    stack_cache_drain(&cache);
+}
+
+Test(stack, that_nobody_needs_goes_back_to_the_kernel_and_comes_guarded_again,
+     .init = start, .fini = finish)
+{
+    static struct stack *stacks[500];
+    uint32_t made, free, indices[500];
+    int64_t now = 1000000000;
+
+    make_and_return(stacks, 500);
+    for (int i = 0; i < 500; i++) indices[i] = stacks[i]->index;
+    decay(now); // the first second only looks
+    stack_depot_count(&depot, &made, &free);
+    cr_assert_geq(free, 500);
+    for (int i = 0; i < 20; i++) decay(now += STACK_DECAY_NS);
+    stack_depot_count(&depot, &made, &free);
+    cr_assert_leq(free, STACK_KEEP);
+    int zeros = 0;
+    for (int i = 0; i < 500; i++)
+        zeros += stacks[i]->low == NULL; // may be read all the same: S2
+    cr_assert_geq(zeros, 500 - (int)STACK_KEEP);
+
+    int untouched = 0;
+    for (int i = 0; i < 500; i++) {
+        struct stack *s = stack_get(&cache);
+
+        for (int j = 0; j < 500; j++)
+            cr_assert(stacks[j] != s || indices[j] == s->index, "a slot keeps its index");
+        expect_guarded(s);
+        untouched += stack_used(s) == 0;
+    }
+    cr_assert_geq(untouched, 500 - (int)STACK_KEEP);
+}
+
+Test(stack, a_region_that_nobody_needs_is_made_new, .init = start, .fini = finish)
+{
+    static struct stack *stacks[4000];
+    int64_t now = 1000000000;
+
+    make_and_return(stacks, 4000);
+    uint32_t indices = depot.n_indices;
+    for (int i = 0; i < 40; i++) decay(now += STACK_DECAY_NS);
+    cr_assert_lt(depot.n_made, 4000u, "whole regions went, guards and all");
+    for (int i = 0; i < 4000; i++) {
+        stacks[i] = stack_get(&cache);
+        if (i % 100 == 0) expect_guarded(stacks[i]);
+    }
+    cr_assert_eq(depot.n_indices, indices, "and their slots are used again");
+    for (int i = 0; i < 4000; i++) stack_put(&cache, stacks[i]);
+}
+
+Test(stack, what_is_needed_again_and_again_stays, .init = start, .fini = finish)
+{
+    static struct stack *stacks[500];
+    int64_t now = 1000000000;
+    uint32_t made, free;
+
+    for (int i = 0; i < 10; i++) {
+        make_and_return(stacks, 500);
+        decay(now += STACK_DECAY_NS);
+    }
+    stack_depot_count(&depot, &made, &free);
+    cr_assert_geq(free, 500u - 32, "%u", free);
+}
+
+Test(stack, an_idle_worker_makes_what_a_spawner_is_about_to_need, .init = start,
+     .fini = finish)
+{
+    uint32_t made, free;
+
+    cr_assert_not(stack_depot_ahead(&depot), "nothing was asked for yet");
+    struct stack *s = stack_get(&cache);
+    cr_assert(stack_depot_ahead(&depot));
+    stack_depot_count(&depot, &made, &free);
+    cr_assert_eq(free, STACK_BATCH);
+    while (stack_depot_ahead(&depot)) continue;
+    stack_depot_count(&depot, &made, &free);
+    cr_assert_leq(free, STACK_AHEAD);
+    stack_put_direct(&depot, s);
+    cr_assert_not(stack_depot_ahead(&depot), "stacks come back: no more are made");
+}
+
+// ---- How much of one was used --------------------------------------------------------------
+
+Test(stack, tells_how_deep_it_was_used, .init = start, .fini = finish)
+{
+    struct stack *s = stack_get(&cache);
+    size_t before = stack_used(s);
+
+    cr_assert_lt(before, 4096u);
+    ((char *)s)[-10000] = 1;
+    cr_assert_geq(stack_used(s), 10000u);
+    cr_assert_leq(stack_used(s), 10008u, "to the word");
+    s->low[0] = 1;
+    cr_assert_eq(stack_used(s), s->bytes);
+    stack_put(&cache, s);
 }

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: MIT
+// Asks:  what does a random read of 4 KiB cost, 64 at a time?
+// Shows: us a read and, as "cpu_us", the processor time of a read; coroutines with coir_pread
+//        beside 64 threads with pread(2). The file is in the page cache, or is read past it with
+//        a fourth argument 'direct'; with 'vector' coir_preadv reads what is cached, which goes to
+//        the ring at once. COIR_BENCH_FILE names a file to use and keep
+//        instead of one in /var/tmp.
+#include "bench/bench.h"
+
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+enum { DEPTH = 64, PART = 4096 };
+#define FILE_BYTES ((int64_t)256 << 20)
+
+static int file;
+static bool by_vector;
+static long each; // reads of one reader
+static coir_waitgroup done;
+
+static int64_t next_place(uint64_t *seed)
+{
+    *seed = *seed * 6364136223846793005u + 1442695040888963407u;
+    return (int64_t)((*seed >> 33) % (FILE_BYTES / PART)) * PART;
+}
+
+static char *buffer(void)
+{
+    void *p = NULL;
+
+    bench_must(posix_memalign(&p, PART, PART) == 0, "memory");
+    return p;
+}
+
+static ssize_t read_one(char *part, int64_t place)
+{
+    struct iovec one = {part, PART};
+
+    return by_vector ? coir_preadv(file, &one, 1, place, COIR_FOREVER)
+                     : coir_pread(file, part, PART, place, COIR_FOREVER);
+}
+
+static void reads(uint64_t seed)
+{
+    char *part = buffer();
+
+    for (long i = 0; i < each; i++)
+        bench_must(read_one(part, next_place(&seed)) == PART, "coir_pread");
+    free(part);
+    coir_waitgroup_done(&done);
+}
+
+int bench_coir(void *arg)
+{
+    struct bench *b = arg;
+
+    bench_start(b);
+    coir_waitgroup_add(&done, DEPTH);
+    for (uint64_t i = 0; i < DEPTH; i++) bench_must(go(reads, i) == 0, "go");
+    bench_must(coir_waitgroup_wait(&done, COIR_FOREVER) == 0, "wait");
+    bench_stop(b);
+    return 0;
+}
+
+static void *reads_on_a_thread(void *arg)
+{
+    uint64_t seed = (uintptr_t)arg;
+    char *part = buffer();
+
+    for (long i = 0; i < each; i++)
+        bench_must(pread(file, part, PART, next_place(&seed)) == PART, "pread");
+    free(part);
+    return NULL;
+}
+
+void bench_pthreads(struct bench *b)
+{
+    pthread_t threads[DEPTH];
+
+    bench_start(b);
+    for (uintptr_t i = 0; i < DEPTH; i++)
+        threads[i] = bench_thread(reads_on_a_thread, (void *)i);
+    for (int i = 0; i < DEPTH; i++) pthread_join(threads[i], NULL);
+    bench_stop(b);
+}
+
+// Writes the file once, and has it in the cache or on the disk.
+static void prepare(bool direct)
+{
+    const char *name = getenv("COIR_BENCH_FILE");
+    if (!name) name = "/var/tmp/coir-bench-file";
+    int fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    char *mib = malloc(1 << 20);
+
+    bench_must(fd >= 0, name);
+    memset(mib, 'x', 1 << 20);
+    for (int64_t at = lseek(fd, 0, SEEK_END); at < FILE_BYTES; at += 1 << 20)
+        bench_must(pwrite(fd, mib, 1 << 20, at) == 1 << 20, "pwrite");
+    bench_must(fdatasync(fd) == 0, "fdatasync");
+    for (int64_t at = 0; !direct && at < FILE_BYTES; at += 1 << 20)
+        bench_must(pread(fd, mib, 1 << 20, at) == 1 << 20, "pread");
+    free(mib);
+    close(fd);
+    file = open(name, O_RDONLY | O_CLOEXEC | (direct ? O_DIRECT : 0));
+    bench_must(file >= 0, "open");
+    if (!getenv("COIR_BENCH_FILE")) unlink(name);
+}
+
+static double cpu_seconds(void)
+{
+    struct rusage u;
+
+    getrusage(RUSAGE_SELF, &u);
+    return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
+           (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
+}
+
+int main(int argc, char **argv)
+{
+    struct bench b = {0};
+    coir_config config = COIR_CONFIG_INIT;
+
+    if (argc < 4) {
+        fprintf(stderr, "usage: %s coir|pthreads WORKERS N [direct|vector]\n", argv[0]);
+        return 2;
+    }
+    by_vector = argc > 4 && strcmp(argv[4], "vector") == 0;
+    prepare(argc > 4 && !by_vector);
+    config.workers = (unsigned)atoi(argv[2]);
+    each = atol(argv[3]) / DEPTH;
+    b.n = each * DEPTH;
+    double before = cpu_seconds();
+    if (strcmp(argv[1], "coir") == 0)
+        bench_must(coir_run(&config, bench_coir, &b) == 0, "coir_run");
+    else
+        bench_pthreads(&b);
+    printf("{\"value\": %.3f, \"unit\": \"us\", \"n\": %ld, \"cpu_us\": %.3f}\n",
+           (double)b.ns / (double)b.n / 1e3, b.n,
+           (cpu_seconds() - before) * 1e6 / (double)b.n);
+    return 0;
+}

@@ -1,0 +1,309 @@
+// SPDX-License-Identifier: MIT
+// Goal:   files: reads and writes at a place, the whole count over a cold cache, paths, sendfile,
+//         each error that can be provoked; without helper threads epoll says -EAGAIN.
+// Method: real files in a folder of the test's own, on every driver and on a thread.
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "tests/io/everywhere.h"
+
+#define BIG (3 << 20)
+
+static char folder[64];
+static char *big, *read_back;
+
+static const char *in_folder(const char *name)
+{
+    static char paths[4][128];
+    static unsigned i;
+    char *path = paths[i++ % 4];
+
+    snprintf(path, sizeof(paths[0]), "%s/%s", folder, name);
+    return path;
+}
+
+static void drop_cache(int fd)
+{
+    expect_eq(fsync(fd), 0);
+    expect_eq(posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED), 0);
+}
+
+// ---- Reads and writes ------------------------------------------------------------------------
+
+static int at_places(void *arg)
+{
+    int fd = coir_open(in_folder("data"), O_RDWR | O_CREAT | O_TRUNC, 0600);
+    char a[4], b[6];
+    struct iovec out[2] = {{"0123", 4}, {"456789", 6}};
+    struct iovec in[2] = {{a, 4}, {b, 6}};
+
+    (void)arg;
+    expect(fd >= 0);
+    expect_eq(fcntl(fd, F_GETFD), FD_CLOEXEC);
+    expect_eq(coir_pwritev(fd, out, 2, 100, COIR_FOREVER), 10);
+    expect_eq(coir_preadv(fd, in, 2, 100, COIR_FOREVER), 10);
+    expect_eq(memcmp(a, "0123", 4), 0);
+    expect_eq(memcmp(b, "456789", 6), 0);
+    expect_eq(coir_pwrite(fd, "xy", 2, 102, COIR_FOREVER), 2);
+    expect_eq(coir_pread(fd, b, 6, 100, COIR_FOREVER), 6);
+    expect_eq(memcmp(b, "01xy45", 6), 0);
+    expect_eq(coir_pread(fd, b, 6, 108, COIR_FOREVER), 2); // the end comes first
+    expect_eq(coir_pread(fd, b, 6, 110, COIR_FOREVER), 0);
+    expect_eq(lseek(fd, 0, SEEK_CUR), 0); // none of these moved it
+    expect_eq(coir_write(fd, "abc", 3, COIR_FOREVER), 3);
+    expect_eq(coir_write(fd, "def", 3, COIR_FOREVER), 3);
+    expect_eq(lseek(fd, 1, SEEK_SET), 1);
+    expect_eq(coir_read(fd, b, 6, COIR_FOREVER), 6);
+    expect_eq(memcmp(b, "bcdef\0", 6), 0);
+    expect_eq(coir_readv(fd, in, 2, COIR_FOREVER), 10);
+    expect_eq(lseek(fd, 0, SEEK_CUR), 17);
+    expect_eq(coir_pread(fd, b, 1, 100, COIR_NOW), 1); // in the cache
+
+    expect_eq(coir_pread(fd, b, 1, -1, COIR_FOREVER), -EINVAL);
+    expect_eq(coir_pread(fd, NULL, 1, 0, COIR_FOREVER), -EINVAL);
+    expect_eq(coir_preadv(fd, NULL, 1, 0, COIR_FOREVER), -EINVAL);
+    expect_eq(coir_pwritev(fd, out, 5000, 0, COIR_FOREVER), -EINVAL);
+    expect_eq(coir_close(fd), 0);
+    expect_eq(coir_pread(fd, b, 1, 0, COIR_FOREVER), -EBADF);
+    expect_eq(coir_fsync(fd), -EBADF);
+
+    int fds[2];
+    expect_eq(pipe2(fds, O_CLOEXEC), 0);
+    expect_eq(coir_pread(fds[0], b, 1, 0, COIR_FOREVER), -ESPIPE);
+    expect_eq(coir_pwrite(fds[1], b, 1, 0, COIR_FOREVER), -ESPIPE);
+    expect_eq(coir_fsync(fds[0]), -EINVAL);
+    for (int i = 0; i < 2; i++) expect_eq(coir_close(fds[i]), 0);
+    expect_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+    expect_eq(coir_pread(fds[0], b, 1, 0, COIR_FOREVER), -ESPIPE);
+    for (int i = 0; i < 2; i++) expect_eq(coir_close(fds[i]), 0);
+    return 0;
+}
+
+// A read is not cut short where the page cache ends.
+static int whole_counts(void *arg)
+{
+    int fd = coir_open(in_folder("big"), O_RDWR | O_CREAT | O_TRUNC, 0600);
+
+    (void)arg;
+    expect(fd >= 0);
+    expect_eq(coir_write(fd, big, BIG, COIR_FOREVER), BIG);
+    for (int round = 0; round < 4; round++) {
+        drop_cache(fd);
+        expect_eq(pread(fd, read_back, 5000, round * 8192), 5000); // some of it is cached
+        memset(read_back, 0, BIG);
+        if (round % 2) {
+            expect_eq(coir_pread(fd, read_back, BIG, 0, COIR_FOREVER), BIG);
+        } else {
+            expect_eq(lseek(fd, 0, SEEK_SET), 0);
+            expect_eq(coir_read(fd, read_back, BIG, COIR_FOREVER), BIG);
+        }
+        expect_eq(memcmp(read_back, big, BIG), 0);
+    }
+    expect_eq(coir_fsync(fd), 0);
+    expect_eq(coir_fdatasync(fd), 0);
+    expect_eq(coir_close(fd), 0);
+    return 0;
+}
+
+static coir_waitgroup group;
+
+static void reads_some(int fd, unsigned seed)
+{
+    char part[4096];
+
+    for (int i = 0; i < 50; i++) {
+        seed = seed * 1103515245 + 12345;
+        int64_t at = seed % (BIG - 4096);
+        expect_eq(coir_pread(fd, part, sizeof(part), at, COIR_FOREVER), sizeof(part));
+        expect_eq(memcmp(part, big + at, sizeof(part)), 0);
+    }
+    coir_waitgroup_done(&group);
+}
+
+static int many_at_once(void *arg)
+{
+    int fd = coir_open(in_folder("big"), O_RDONLY, 0);
+
+    (void)arg;
+    expect(fd >= 0);
+    drop_cache(fd);
+    coir_waitgroup_add(&group, 64);
+    for (unsigned i = 0; i < 64; i++) expect_eq(go(reads_some, fd, i), 0);
+    expect_eq(coir_waitgroup_wait(&group, COIR_FOREVER), 0);
+    expect_eq(coir_close(fd), 0);
+    return 0;
+}
+
+// ---- Paths -----------------------------------------------------------------------------------
+
+static int paths(void *arg)
+{
+    struct statx found;
+    char inside[160];
+
+    (void)arg;
+    expect_eq(coir_mkdir(in_folder("sub"), 0700), 0);
+    expect_eq(coir_mkdir(in_folder("sub"), 0700), -EEXIST);
+    expect_eq(coir_mkdir(in_folder("no/sub"), 0700), -ENOENT);
+    snprintf(inside, sizeof(inside), "%s/file", in_folder("sub"));
+    expect_eq(coir_open(inside, O_RDONLY, 0), -ENOENT);
+    int fd = coir_open(inside, O_WRONLY | O_CREAT | O_EXCL, 0640);
+    expect(fd >= 0);
+    expect_eq(coir_open(inside, O_WRONLY | O_CREAT | O_EXCL, 0640), -EEXIST);
+    expect_eq(coir_write_all(fd, big, 12345, COIR_FOREVER), 12345);
+    expect_eq(coir_statx(AT_FDCWD, inside, 0, STATX_BASIC_STATS, &found), 0);
+    expect_eq(found.stx_size, 12345);
+    expect_eq(found.stx_mode & 0777, 0640);
+    found.stx_size = 0;
+    expect_eq(coir_statx(fd, "", AT_EMPTY_PATH, STATX_SIZE, &found), 0);
+    expect_eq(found.stx_size, 12345);
+    expect_eq(coir_close(fd), 0);
+    found.stx_size = 7;
+    expect_eq(coir_statx(AT_FDCWD, in_folder("none"), 0, STATX_SIZE, &found), -ENOENT);
+    expect_eq(found.stx_size, 7); // written on success only
+    expect_eq(coir_rename(inside, in_folder("moved")), 0);
+    expect_eq(coir_rename(inside, in_folder("moved")), -ENOENT);
+    expect_eq(coir_unlink(in_folder("moved")), 0);
+    expect_eq(coir_unlink(in_folder("moved")), -ENOENT);
+    expect_eq(coir_unlink(in_folder("sub")), -EISDIR);
+    expect_eq(coir_open(in_folder("sub"), O_WRONLY, 0), -EISDIR);
+    expect_eq(rmdir(in_folder("sub")), 0);
+
+    expect_eq(coir_open(NULL, O_RDONLY, 0), -EINVAL);
+    expect_eq(coir_unlink(NULL), -EINVAL);
+    expect_eq(coir_rename(NULL, "x"), -EINVAL);
+    expect_eq(coir_rename("x", NULL), -EINVAL);
+    expect_eq(coir_mkdir(NULL, 0), -EINVAL);
+    expect_eq(coir_statx(AT_FDCWD, "x", 0, 0, NULL), -EINVAL);
+    expect_eq(coir_statx(AT_FDCWD, NULL, 0, 0, &found), -EINVAL);
+    return 0;
+}
+
+// ---- sendfile ---------------------------------------------------------------------------------
+
+static int sends_files(void *arg)
+{
+    int in = coir_open(in_folder("big"), O_RDONLY, 0);
+    off_t offset = 1000;
+    int fds[2];
+
+    (void)arg;
+    expect(in >= 0);
+    expect_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+    expect_eq(coir_sendfile(fds[1], in, &offset, 30000, COIR_FOREVER), 30000);
+    expect_eq(offset, 31000);
+    expect_eq(lseek(in, 0, SEEK_CUR), 0);
+    expect_eq(coir_read_full(fds[0], read_back, 30000, COIR_FOREVER), 30000);
+    expect_eq(memcmp(read_back, big + 1000, 30000), 0);
+
+    expect_eq(lseek(in, BIG - 500, SEEK_SET), BIG - 500);
+    expect_eq(coir_sendfile(fds[1], in, NULL, 30000, COIR_FOREVER), 500);
+    expect_eq(lseek(in, 0, SEEK_CUR), BIG);
+    expect_eq(coir_sendfile(fds[1], in, NULL, 30000, COIR_FOREVER), 0);
+    expect_eq(coir_read_full(fds[0], read_back, 500, COIR_FOREVER), 500);
+
+    // Nobody reads: what the socket took is counted, and is what arrives.
+    offset = 0;
+    ssize_t sent = coir_sendfile(fds[1], in, &offset, BIG, coir_after(20 * COIR_MS));
+    expect(sent > 0 && sent < BIG);
+    expect_eq(offset, sent);
+    expect_eq(coir_sendfile(fds[1], in, &offset, BIG, COIR_NOW), -ETIMEDOUT);
+    expect_eq(offset, sent);
+    expect_eq(coir_read_full(fds[0], read_back, (size_t)sent, COIR_FOREVER), sent);
+    expect_eq(memcmp(read_back, big, (size_t)sent), 0);
+    expect_eq(coir_read(fds[0], read_back, 1, COIR_NOW), -ETIMEDOUT);
+
+    expect_eq(coir_sendfile(fds[1], fds[0], NULL, 10, COIR_FOREVER), -EINVAL);
+    offset = -5;
+    expect_eq(coir_sendfile(fds[1], in, &offset, 10, COIR_FOREVER), -EINVAL);
+    expect_eq(coir_close(fds[0]), 0);
+    offset = 0;
+    expect_eq(coir_sendfile(fds[1], in, &offset, 10, COIR_FOREVER), -EPIPE);
+    expect_eq(coir_close(fds[1]), 0);
+    expect_eq(coir_close(in), 0);
+    expect_eq(coir_sendfile(1, in, NULL, 10, COIR_FOREVER), -EBADF);
+    return 0;
+}
+
+// ---- Without helpers, and at the end ----------------------------------------------------------
+
+static int opens_or_not(void *arg)
+{
+    coir_info info = COIR_INFO_INIT;
+    bool ring = coir_query(NULL, &info) == 0 && info.driver == COIR_DRIVER_URING;
+    int fd = coir_open(in_folder("big"), O_RDONLY, 0);
+
+    (void)arg;
+    if (ring)
+        expect(fd >= 0);
+    else
+        expect_eq(fd, -EAGAIN);
+    if (fd < 0) fd = open(in_folder("big"), O_RDONLY | O_CLOEXEC);
+    expect_eq(coir_poll(fd, POLLIN, COIR_FOREVER), POLLIN); // a file is always ready
+    expect_eq(coir_recv(fd, read_back, 1, 0, COIR_FOREVER), -ENOTSOCK);
+    drop_cache(fd);
+    ssize_t got = coir_pread(fd, read_back, 5000, 1 << 20, COIR_FOREVER);
+    expect(got == 5000 || (!ring && got == -EAGAIN));
+    expect_eq(coir_close(fd), 0);
+    return 0;
+}
+
+static void without_helpers(void)
+{
+    coir_config config = COIR_CONFIG_INIT;
+
+    config.helpers = -1;
+    for (int i = !have_ring(); i < 2; i++) {
+        config.driver = i ? COIR_DRIVER_EPOLL : COIR_DRIVER_URING;
+        expect_eq(coir_run(&config, opens_or_not, NULL), 0);
+    }
+    config.helpers = -2;
+    expect_eq(coir_run(&config, opens_or_not, NULL), -EINVAL);
+}
+
+static void is_cancelled(const char *path)
+{
+    expect_eq(coir_sleep(60 * COIR_SEC), -ECANCELED);
+    expect_eq(coir_open(path, O_WRONLY | O_CREAT, 0600), -ECANCELED);
+    expect_eq(coir_unlink(path), -ECANCELED);
+    coir_shield_begin();
+    expect_eq(coir_unlink(path), 0);
+    coir_shield_end();
+}
+
+static int cancels(void *arg)
+{
+    static char path[128];
+
+    (void)arg;
+    snprintf(path, sizeof(path), "%s", in_folder("mine"));
+    expect_eq(coir_close(coir_open(path, O_WRONLY | O_CREAT, 0600)), 0);
+    expect_eq(go(is_cancelled, (const char *)path), 0);
+    return coir_yield();
+}
+
+int main(void)
+{
+    big = malloc(BIG);
+    read_back = malloc(BIG);
+    for (int i = 0; i < BIG; i++) big[i] = (char)(i * 7 + i / 4096);
+    snprintf(folder, sizeof(folder), "/tmp/coir-files-%d", getpid());
+    expect_eq(mkdir(folder, 0700), 0);
+    everywhere("places", at_places);
+    everywhere("whole counts", whole_counts);
+    on_coroutines("many at once", many_at_once);
+    everywhere("paths", paths);
+    everywhere("sendfile", sends_files);
+    without_helpers();
+    on_coroutines("cancel", cancels);
+    expect_eq(unlink(in_folder("data")), 0);
+    expect_eq(unlink(in_folder("big")), 0);
+    expect_eq(rmdir(folder), 0);
+    free(big);
+    free(read_back);
+    return 0;
+}

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: MIT
+// Goal:   names are resolved, listeners share a port or are systemd's, dial goes on to the next
+//         address in time and leaves no descriptor behind.
+// Method: names that need no network; a listener whose queue is full stands for a host that does
+//         not answer; a child process with systemd's environment.
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "tests/io/everywhere.h"
+
+static int resolves(void *arg)
+{
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_family = AF_INET};
+    struct addrinfo *list = NULL;
+    char much[300];
+
+    (void)arg;
+    expect_eq(coir_resolve("127.0.0.1", "80", &hints, &list, COIR_NOW), 0);
+    struct sockaddr_in *in = (struct sockaddr_in *)list->ai_addr;
+    expect_eq(in->sin_addr.s_addr, htonl(INADDR_LOOPBACK));
+    expect_eq(in->sin_port, htons(80));
+    coir_resolve_free(list);
+    expect_eq(coir_resolve("localhost", NULL, &hints, &list, coir_after(20 * COIR_SEC)),
+              0);
+    expect_eq(list->ai_family, AF_INET);
+    coir_resolve_free(list);
+    coir_resolve_free(NULL);
+    list = NULL;
+    expect_eq(coir_resolve("no-such-host.invalid", "80", &hints, &list, COIR_NOW),
+              -ETIMEDOUT);
+    int err = coir_resolve("no-such-host.invalid", "80", &hints, &list,
+                           coir_after(20 * COIR_SEC));
+    expect(err == -ENOENT || err == -EAGAIN || err == -ETIMEDOUT);
+    expect_eq(coir_resolve("127.0.0.1", "no-such-service", &hints, &list, COIR_FOREVER),
+              -ENOENT);
+    hints.ai_family = 12345;
+    expect_eq(coir_resolve("127.0.0.1", "80", &hints, &list, COIR_FOREVER), -EINVAL);
+    expect_eq(coir_resolve(NULL, NULL, NULL, &list, COIR_FOREVER), -EINVAL);
+    expect_eq(coir_resolve("localhost", NULL, NULL, NULL, COIR_FOREVER), -EINVAL);
+    memset(much, 'x', sizeof(much));
+    much[sizeof(much) - 1] = 0;
+    expect_eq(coir_resolve(much, NULL, NULL, &list, COIR_FOREVER), -ENAMETOOLONG);
+    expect(!list);
+    return 0;
+}
+
+static int port_of(int fd)
+{
+    struct sockaddr_in in;
+    socklen_t len = sizeof(in);
+
+    expect_eq(getsockname(fd, (struct sockaddr *)&in, &len), 0);
+    return ntohs(in.sin_port); // at the same place for IPv6
+}
+
+static int ports_are_shared(void *arg)
+{
+    coir_listen_options shared = {.reuse_port = true};
+    char address[64];
+    int a = coir_listen("127.0.0.1:0", &shared);
+
+    (void)arg;
+    expect(a >= 0);
+    snprintf(address, sizeof(address), "127.0.0.1:%d", port_of(a));
+    int b = coir_listen(address, &shared);
+    expect(b >= 0);
+    expect_eq(coir_listen(address, NULL), -EADDRINUSE);
+    expect_eq(coir_close(a), 0);
+    int fd = coir_dial(address, coir_after(5 * COIR_SEC));
+    expect(fd >= 0);
+    int accepted = coir_accept(b, NULL, NULL, 0, coir_after(5 * COIR_SEC));
+    expect(accepted >= 0);
+    expect_eq(coir_close(accepted), 0);
+    expect_eq(coir_close(fd), 0);
+    expect_eq(coir_close(b), 0);
+    return 0;
+}
+
+// Fills the queue of a listener that nobody accepts from, until a connect does not come through.
+static int fill(const char *address, int *fds, int most)
+{
+    int n = 0;
+
+    while (n < most && (fds[n] = coir_dial(address, coir_after(20 * COIR_MS))) >= 0) n++;
+    expect(n < most);
+    return n;
+}
+
+static int dial_goes_on(void *arg)
+{
+    coir_listen_options one = {.backlog = 1};
+    char four[64], six[64], both[64];
+    int fds[16];
+    int silent = coir_listen("127.0.0.1:0", &one);
+
+    (void)arg;
+    expect(silent >= 0);
+    snprintf(four, sizeof(four), "127.0.0.1:%d", port_of(silent));
+    snprintf(six, sizeof(six), "[::1]:%d", port_of(silent));
+    snprintf(both, sizeof(both), "localhost:%d", port_of(silent));
+    int n = fill(four, fds, 16);
+
+    int before = count_in("/proc/self/fd");
+    int64_t when = coir_after(30 * COIR_MS);
+    expect_eq(coir_dial(four, when), -ETIMEDOUT);
+    expect(coir_now() >= when);
+    expect_eq(coir_dial(both, coir_after(40 * COIR_MS)), -ECONNREFUSED); // what came last
+    int other = coir_listen(six, NULL);
+    expect(other >= 0);
+    int fd = coir_dial(both, coir_after(400 * COIR_MS));
+    expect(fd >= 0);
+    expect_eq(count_in("/proc/self/fd"), before + 2);
+    expect_eq(coir_close(fd), 0);
+    expect_eq(coir_close(other), 0);
+    for (int i = 0; i < n; i++) expect_eq(coir_close(fds[i]), 0);
+    expect_eq(coir_close(silent), 0);
+    return 0;
+}
+
+// ---- systemd ----------------------------------------------------------------------------------
+
+static int takes_what_systemd_passed(void *arg)
+{
+    coir_listen_options nodelay = {.tcp_nodelay = true};
+
+    (void)arg;
+    expect_eq(coir_listen("systemd:", NULL), 3);
+    expect_eq(coir_listen("systemd:web", &nodelay), 4);
+    expect_eq(fcntl(4, F_GETFD), FD_CLOEXEC);
+    expect_eq(coir_listen("systemd:we", NULL), -ENOENT);
+    expect_eq(coir_listen("systemd:other", NULL), -EINVAL); // it does not listen
+    int fd = coir_dial("127.0.0.1:0", COIR_NOW);
+    expect(fd < 0);
+    char address[64];
+    snprintf(address, sizeof(address), "127.0.0.1:%d", port_of(4));
+    fd = coir_dial(address, coir_after(5 * COIR_SEC));
+    expect(fd >= 0);
+    // It is a blocking listener of somebody else's: under epoll a helper accepts.
+    int accepted = coir_accept(4, NULL, NULL, 0, coir_after(5 * COIR_SEC));
+    expect(accepted >= 0);
+    expect_eq(coir_accept(4, NULL, NULL, 0, coir_after(2 * COIR_MS)), -ETIMEDOUT);
+    expect(!(fcntl(4, F_GETFL) & O_NONBLOCK)); // and its mode stays
+    expect_eq(coir_close(accepted), 0);
+    expect_eq(coir_close(fd), 0);
+    return 0;
+}
+
+static int plain_listener(void)
+{
+    struct sockaddr_in in = {.sin_family = AF_INET,
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+    expect(fd >= 0);
+    expect_eq(bind(fd, (struct sockaddr *)&in, sizeof(in)), 0);
+    expect_eq(listen(fd, 10), 0);
+    return fd;
+}
+
+static void move_to(int fd, int number)
+{
+    expect_eq(dup2(fd, number), number);
+    if (fd != number) close(fd);
+}
+
+static void as_systemd_starts_us(void)
+{
+    char pid[16];
+
+    for (int fd = 3; fd < 64; fd++) close(fd);
+    expect_eq(coir_listen("systemd:", NULL), -ENOENT);
+    move_to(plain_listener(), 3);
+    move_to(plain_listener(), 4);
+    move_to(socket(AF_INET, SOCK_STREAM, 0), 5);
+    setenv("LISTEN_FDS", "3", 1);
+    setenv("LISTEN_FDNAMES", "first:web:other", 1);
+    setenv("LISTEN_PID", "1", 1); // it was for somebody else
+    expect_eq(coir_listen("systemd:", NULL), -ENOENT);
+    snprintf(pid, sizeof(pid), "%d", getpid());
+    setenv("LISTEN_PID", pid, 1);
+    everywhere("systemd", takes_what_systemd_passed);
+    for (int fd = 3; fd < 6; fd++) expect_eq(coir_close(fd), 0);
+}
+
+int main(void)
+{
+    everywhere("resolve", resolves);
+    everywhere("reuse_port", ports_are_shared);
+    everywhere("dial", dial_goes_on);
+    as_systemd_starts_us();
+    return 0;
+}
