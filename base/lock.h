@@ -30,6 +30,7 @@ enum lock_rank {
     LOCK_RANK_IDLE,
     LOCK_RANK_GLOBQ,
     LOCK_RANK_STACKS,
+    LOCK_RANK_REAP,   // a lent poller
     LOCK_RANK_POLLER, // the box of cancels
     LOCK_RANK_COUNT
 };

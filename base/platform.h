@@ -55,6 +55,11 @@ void *os_self(void);
 void os_self_set(void *self);
 // A number of this thread that no other living thread of the process has; never 0.
 uint64_t os_thread_id(void);
+// CPU time of the thread with this number, ns; -1: it cannot be had. Any thread of the process.
+int64_t os_thread_cpu(uint64_t id);
+// True if the kernel says that this thread sleeps (S or D in its stat), and not that it runs or
+// waits for a processor. One small file is read.
+bool os_thread_sleeps(uint64_t id);
 // A bit per lock rank that this thread holds; debug builds only (base/lock.h).
 uint64_t *os_lock_ranks(void);
 // OS_SCRATCH_BYTES of this thread's own, 16-aligned: what must survive from one call to the next
@@ -187,6 +192,8 @@ int os_fcntl_getfl(int fd);
 int os_fcntl_setfl(int fd, int flags);
 // poll(2) on n descriptors until the deadline. Count ready | 0: deadline or a signal
 int os_poll(struct pollfd *fds, unsigned n, int64_t deadline);
+// The soft limit of open descriptors.
+unsigned os_fd_limit(void);
 // S_IFMT bits of what fd is | -EBADF
 int os_fd_kind(int fd);
 
@@ -274,6 +281,52 @@ unsigned os_ring_unsubmitted(struct os_ring *ring);
 int os_ring_enter(struct os_ring *ring, bool wait, int64_t deadline);
 // True when the kernel has completion work or overflowed completions that only an enter brings.
 bool os_ring_needs_enter(struct os_ring *ring);
+// Shows the kernel what was got and not yet submitted, without a system call: the next enter by
+// anybody who may takes it. The submission side's owner, or who holds it under a lock.
+void os_ring_publish(struct os_ring *ring);
 // The oldest completion not yet consumed, or NULL. No system call.
 struct io_uring_cqe *os_ring_cqe(struct os_ring *ring);
 void os_ring_cqe_done(struct os_ring *ring);
+
+// ---- The pump ----------------------------------------------------------------------------
+// A ring of DEFER_TASKRUN or COOP_TASKRUN brings completions only when its own thread enters. While
+// that thread is stuck in foreign code another one sends it a directed signal, whose handler enters
+// for it: raw system calls, no lock, no thread-local. What the handler may do stands in a box that
+// outlives the thread, so a signal that comes late finds the box shut.
+
+#define OS_PUMP_FRAMES 16
+
+struct os_pump {
+    // Constant while a thread has the box.
+    uint64_t thread;
+    int signal;
+    int ring_fd; // -1: none
+    unsigned entries;
+
+    // Atomic.
+    atomic_u32 taken; // some thread has it
+    atomic_u32 open;  // the thread is outside the runtime and its ring is lent
+    atomic_u32 sent;  // a signal is under way
+
+    // Atomic: what the stall watch asked for, and the answer. Written before asked is ANSWERED.
+    atomic_u32 asked;
+    uintptr_t low, high; // of the stack that may be walked
+    uint32_t n_frames;
+    uintptr_t frames[OS_PUMP_FRAMES + 1]; // the program counter, then return addresses
+};
+
+enum { PUMP_UNASKED, PUMP_ASKED, PUMP_ANSWERED };
+
+// Takes a signal for the process: 'wanted', or with 0 a free real-time one; several runtimes share
+// it. Its number | -EINVAL (not a real-time signal) | -EBUSY (taken, or none is free)
+int os_pump_begin(int wanted);
+// Gives it back; the last one restores the default disposition.
+void os_pump_end(int signal);
+// A box for the calling thread, which from now on takes the signal. NULL: none left
+struct os_pump *os_pump_get(int signal);
+// The thread ends.
+void os_pump_put(struct os_pump *pump);
+// The ring that the handler enters.
+void os_ring_pumped_by(struct os_ring *ring, struct os_pump *pump);
+// Sends the signal unless one is under way. Who knows that the thread lives.
+void os_pump_send(struct os_pump *pump);

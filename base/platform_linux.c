@@ -21,6 +21,7 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -217,6 +218,31 @@ __attribute__((noinline)) uint64_t os_thread_id(void)
 {
     if (!thread_id) thread_id = (uint64_t)syscall(SYS_gettid);
     return thread_id;
+}
+
+int64_t os_thread_cpu(uint64_t id)
+{
+    // As pthread_getcpuclockid makes it, without the thread's handle.
+    clockid_t clock = (clockid_t)(~(uint32_t)id << 3 | 6);
+    struct timespec ts;
+
+    if (clock_gettime(clock, &ts) < 0) return -1;
+    return (int64_t)ts.tv_sec * NS_PER_SEC + ts.tv_nsec;
+}
+
+bool os_thread_sleeps(uint64_t id)
+{
+    char path[64];
+    char text[128];
+
+    snprintf(path, sizeof(path), "/proc/self/task/%llu/stat", (unsigned long long)id);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return false;
+    ssize_t n = read(fd, text, sizeof(text) - 1);
+    close(fd);
+    text[n > 0 ? n : 0] = 0;
+    const char *state = strrchr(text, ')'); // the name before it may hold anything
+    return state && state[1] == ' ' && (state[2] == 'S' || state[2] == 'D');
 }
 
 __attribute__((noinline)) uint64_t *os_lock_ranks(void)
@@ -734,6 +760,14 @@ int os_poll(struct pollfd *fds, unsigned n, int64_t deadline)
     int ready = ONCE(ppoll(fds, n, time_left(deadline, &ts), NULL));
 
     return ready == -EINTR ? 0 : ready;
+}
+
+unsigned os_fd_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0) return 1024;
+    return limit.rlim_cur > INT_MAX ? INT_MAX : (unsigned)limit.rlim_cur;
 }
 
 int os_fd_kind(int fd)

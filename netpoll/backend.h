@@ -14,6 +14,8 @@
 //               sleeps until something finished, the break descriptor was written, or the deadline
 //     pending   true if flush or wait(CLOCK_PAST) would find something to do; no system call
 //     performs  true for codes that submit takes
+//     lend      another thread will serve; under the reap lock. reclaim: its end, by the owner
+//     serve     what wait(CLOCK_PAST) does, by another thread under the reap lock
 //     mode      its name for users
 #pragma once
 
@@ -36,6 +38,9 @@ struct backend {
     void (*wait)(struct poller *np, int64_t deadline);
     bool (*pending)(const struct poller *np);
     bool (*performs)(const struct poller *np, enum op_code code);
+    void (*lend)(struct poller *np);
+    void (*reclaim)(struct poller *np);
+    void (*serve)(struct poller *np);
     const char *(*mode)(const struct poller *np);
 };
 
@@ -60,12 +65,14 @@ struct poller {
     // Constant after open.
     const struct backend *backend;
     int break_fd;
-    void *impl; // the backend's own
+    void *impl;           // the backend's own; NULL: shut
+    struct os_pump *pump; // NULL: none
 
-    // Owner only.
+    // Owner only; while lent, who holds reap.
     struct op_slot *slots;
     uint32_t n_slots, first_free;
     struct queue done;      // finished, not yet returned
+    uint32_t n_done;        // so many; they count as in flight
     struct cancel *unasked; // cancels that found no room in the kernel's queue
     uint32_t n_unasked, unasked_room;
 
@@ -74,9 +81,14 @@ struct poller {
     struct cancel *box;
     uint32_t n_box, box_room;
 
-    // Atomic: counts; what the box holds, as a hint; the sleep word.
-    atomic_u32 in_flight; // the owner writes it, statistics read it
-    atomic_u64 submitted; // as above: since the open
+    // Lending: written under the lock, by the taker and the owner.
+    struct lock reap;
+    atomic_u32 lent;
+
+    // Atomic: written as the plain fields above, read by anybody.
+    atomic_u32 in_flight;
+    atomic_u64 submitted; // since the open
+    // Atomic: what the box holds, as a hint; the sleep word.
     atomic_u32 box_filled;
     atomic_u32 state;
 };

@@ -188,6 +188,12 @@ static void epoll_flush(struct poller *np)
     (void)np; // every submit has gone to the kernel already
 }
 
+// The descriptor can be asked by anybody, and the calls be made by anybody.
+static void epoll_serve(struct poller *np)
+{
+    epoll_wait_(np, CLOCK_PAST);
+}
+
 static bool epoll_pending(const struct poller *np)
 {
     return load_own(&np->in_flight) > 0; // only a system call can tell
@@ -245,5 +251,6 @@ const struct backend backend_epoll = {
     .wait = epoll_wait_,
     .pending = epoll_pending,
     .performs = epoll_performs,
+    .serve = epoll_serve,
     .mode = epoll_mode,
 };

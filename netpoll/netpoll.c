@@ -15,7 +15,8 @@
 
 // ---- Open and close --------------------------------------------------------------------------
 
-int poller_open(enum poller_kind kind, unsigned entries, struct poller **ret_poller)
+int poller_open(enum poller_kind kind, unsigned entries, struct os_pump *pump,
+                struct poller **ret_poller)
 {
     struct poller *np = os_alloc(sizeof(*np), alignof(struct poller));
     int err;
@@ -23,7 +24,9 @@ int poller_open(enum poller_kind kind, unsigned entries, struct poller **ret_pol
     if (!np) return -ENOMEM;
     np->backend = kind == POLLER_URING ? &backend_uring : &backend_epoll;
     np->first_free = NO_SLOT;
+    np->pump = pump;
     lock_init(&np->lock, LOCK_RANK_POLLER);
+    lock_init(&np->reap, LOCK_RANK_REAP);
     err = np->break_fd = os_eventfd();
     if (err >= 0) err = np->backend->open(np, entries);
     if (err >= 0) {
@@ -38,13 +41,25 @@ int poller_open(enum poller_kind kind, unsigned entries, struct poller **ret_pol
 void poller_close(struct poller *np)
 {
     if (!np) return;
-    must(load_own(&np->in_flight) == 0);
-    np->backend->close(np);
+    poller_shut(np);
     os_close(np->break_fd);
     os_free(np->slots);
     os_free(np->unasked);
     os_free(np->box);
     os_free(np);
+}
+
+void poller_shut(struct poller *np)
+{
+    must(load_own(&np->in_flight) == 0);
+    if (np->impl) np->backend->close(np);
+    np->impl = NULL;
+}
+
+int poller_reopen(struct poller *np, unsigned entries, struct os_pump *pump)
+{
+    np->pump = pump;
+    return np->backend->open(np, entries);
 }
 
 const char *poller_mode(const struct poller *np)
@@ -90,6 +105,25 @@ struct op *poller_find(struct poller *np, uint64_t key)
     return np->slots[slot].op;
 }
 
+static void give_back(struct poller *np, struct op *op, int32_t result)
+{
+    op->result = result;
+    queue_push(&np->done, &op->node);
+    np->n_done++;
+}
+
+// What finished, for the caller of poll or serve.
+static struct queue take_done(struct poller *np)
+{
+    struct queue done = np->done;
+
+    // relaxed: others only look
+    store_relaxed(&np->in_flight, load_own(&np->in_flight) - np->n_done);
+    np->done = (struct queue){0};
+    np->n_done = 0;
+    return done;
+}
+
 void poller_finish(struct poller *np, struct op *op, int32_t result)
 {
     struct op_slot *slot = &np->slots[(uint32_t)op->key];
@@ -101,28 +135,25 @@ void poller_finish(struct poller *np, struct op *op, int32_t result)
     if (++slot->gen == 0) slot->gen = 1;
     slot->next_free = np->first_free;
     np->first_free = (uint32_t)op->key;
-    store_relaxed(&np->in_flight, load_own(&np->in_flight) - 1); // relaxed: a statistic
-    op->result = result;
-    queue_push(&np->done, &op->node);
+    give_back(np, op, result);
 }
 
 uint64_t poller_submit(struct poller *np, struct op *op)
 {
     op->why = 0;
     op->more = false;
+    // relaxed: others only look
+    store_relaxed(&np->in_flight, load_own(&np->in_flight) + 1);
     if (np->first_free == NO_SLOT && !add_slots(np)) {
         op->key = 0;
-        op->result = -ENOMEM;
-        queue_push(&np->done, &op->node);
+        give_back(np, op, -ENOMEM);
         return 0;
     }
 
     uint32_t i = np->first_free;
     np->first_free = np->slots[i].next_free;
     np->slots[i].op = op;
-    // relaxed, both: statistics
-    store_relaxed(&np->in_flight, load_own(&np->in_flight) + 1);
-    store_relaxed(&np->submitted, load_own(&np->submitted) + 1);
+    store_relaxed(&np->submitted, load_own(&np->submitted) + 1); // relaxed: a statistic
     op->key = key_of(i, np->slots[i].gen);
     np->backend->submit(np, op);
     return op->key;
@@ -220,8 +251,6 @@ void poller_flush(struct poller *np)
 
 struct queue poller_poll(struct poller *np, int64_t deadline)
 {
-    struct queue done;
-
     take_cancels(np);
     // [POLLER-NOTIFIED] acquire, pairs with [POLLER-BREAK]: a break that came first is kept (N4).
     // A cancel that found no room must not wait behind the sleep.
@@ -230,9 +259,7 @@ struct queue poller_poll(struct poller *np, int64_t deadline)
         deadline = CLOCK_PAST;
     np->backend->wait(np, deadline);
     take_cancels(np);
-    done = np->done;
-    np->done = (struct queue){0};
-    return done;
+    return take_done(np);
 }
 
 bool poller_pending(const struct poller *np)
@@ -244,7 +271,7 @@ bool poller_pending(const struct poller *np)
 
 unsigned poller_in_flight(const struct poller *np)
 {
-    return load_relaxed(&np->in_flight); // relaxed: own, or a statistic
+    return load_relaxed(&np->in_flight); // relaxed: own, or a look
 }
 
 uint64_t poller_submitted(const struct poller *np)
@@ -252,7 +279,57 @@ uint64_t poller_submitted(const struct poller *np)
     return load_relaxed(&np->submitted); // relaxed: a statistic
 }
 
-// ---- Sleep and wake ---------------------------------------------------------------------------
+// ---- Lending -----------------------------------------------------------------------------------
+
+void poller_reap_lock(struct poller *np)
+{
+    lock_acquire(&np->reap);
+}
+
+void poller_reap_unlock(struct poller *np)
+{
+    lock_release(&np->reap);
+}
+
+void poller_lend_locked(struct poller *np)
+{
+    store_relaxed(&np->lent, 1); // relaxed: under the lock, or a look
+    if (np->backend->lend) np->backend->lend(np);
+    // [PUMP-LEND] release, pairs with [PUMP-OPEN]: the handler finds the ring as it was left.
+    if (np->pump) store_release(&np->pump->open, 1);
+}
+
+void poller_reclaim(struct poller *np)
+{
+    lock_acquire(&np->reap);
+    store_relaxed(&np->lent, 0); // relaxed: under the lock, or a look
+    // relaxed: the handler runs on this very thread, and what it may touch is touched by us only
+    // behind the release below.
+    if (np->pump) store_relaxed(&np->pump->open, 0);
+    if (np->backend->reclaim) np->backend->reclaim(np);
+    lock_release(&np->reap);
+}
+
+bool poller_lent(const struct poller *np)
+{
+    return load_relaxed(&np->lent); // relaxed: a look
+}
+
+struct queue poller_serve(struct poller *np)
+{
+    struct queue done = {0};
+
+    lock_acquire(&np->reap);
+    if (load_own(&np->lent)) {
+        take_cancels(np);
+        np->backend->serve(np);
+        done = take_done(np);
+    }
+    lock_release(&np->reap);
+    return done;
+}
+
+// ---- Sleep and wake ----------------------------------------------------------------------------
 //
 //            announce                     break: write the eventfd
 //     RUNS ------------> SLEEPS --------------------------------> NOTIFIED

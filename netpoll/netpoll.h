@@ -15,6 +15,9 @@
 //     wins); else its result is the 'why' of the cancel that reached it first.
 // N3  A key names one submission of one op: it is unique while any cancel for it may be queued
 //     (slot index and 32-bit generation). A stale key does nothing.
+// N5  A poller whose owner's thread is stuck in foreign code is lent: whoever holds its reap
+// lock may
+//     take cancels and completions for the owner. The owner takes it back before it touches it.
 // N4  A break that comes before the sleep is kept: no wake is lost (sched's decision 10 builds
 //     on it). Breaks coalesce.
 #pragma once
@@ -110,13 +113,20 @@ enum poller_kind { POLLER_URING, POLLER_EPOLL };
 
 struct poller;
 
+struct os_pump;
+
 // Any thread; the poller belongs to the thread that first submits, flushes or polls
-// (SINGLE_ISSUER: the caller must be that thread). 'why' says in words why a ring was refused
-// when kind is URING and this fails.
+// (SINGLE_ISSUER: the caller must be that thread). 'pump' is how that thread is reached while it is
+// stuck; NULL: a ring that needs none.
 // 0 | -errno of the setup (-ENOSYS, -EPERM, -ENOMEM, -EMFILE ...)
-int poller_open(enum poller_kind kind, unsigned entries, struct poller **ret_poller);
+int poller_open(enum poller_kind kind, unsigned entries, struct os_pump *pump,
+                struct poller **ret_poller);
 // Nothing may be in flight. NULL is allowed.
 void poller_close(struct poller *np);
+// The owner's thread ends, with nothing in flight: gives the kernel's half back and keeps what late
+// cancels and breaks may name; poller_reopen is for the next thread. As poller_open.
+void poller_shut(struct poller *np);
+int poller_reopen(struct poller *np, unsigned entries, struct os_pump *pump);
 // "uring defer", "uring coop", "uring plain", "epoll".
 const char *poller_mode(const struct poller *np);
 // True if submitting an op of this code gets it done here; false: it needs a thread that may block.
@@ -144,9 +154,33 @@ struct queue poller_poll(struct poller *np, int64_t deadline);
 // Owner. True when poll might return something, or flush do something, without sleeping: no
 // system call, no fence.
 bool poller_pending(const struct poller *np);
-// Operations submitted and not yet returned; those ever submitted. Any thread: old news.
+// Operations submitted and not yet returned (exact for the owner); those ever submitted. Any
+// thread: old news.
 unsigned poller_in_flight(const struct poller *np);
 uint64_t poller_submitted(const struct poller *np);
+
+// ---- Lending (N5) --------------------------------------------------------------------------
+//
+//     taker                                    owner's thread, in foreign code
+//     poller_reap_lock
+//     takes its P: only while that says USER
+//     poller_lend_locked
+//     poller_reap_unlock
+//     poller_serve, now and then               comes back, finds its P gone
+//                                              poller_reclaim, and only then touches the poller
+
+void poller_reap_lock(struct poller *np);
+void poller_reap_unlock(struct poller *np);
+// The holder of the reap lock, who knows that the owner is outside and will reclaim before it comes
+// in.
+void poller_lend_locked(struct poller *np);
+// Owner: it is its own again. Waits for who serves it just then.
+void poller_reclaim(struct poller *np);
+// A look.
+bool poller_lent(const struct poller *np);
+// Any thread: if the poller is lent, passes cancels on, takes what finished and returns it; what
+// only the owner's thread can do, it is sent a signal for.
+struct queue poller_serve(struct poller *np);
 
 // Sleep and wake, state word RUN, SLEEP, NOTIFIED. The owner announces (its break descriptor is
 // armed by then), looks for work once more behind a full fence, and only then sleeps in poll.

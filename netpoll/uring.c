@@ -12,9 +12,13 @@
 //     completion does not.
 // U3  The break is armed before anybody may sleep, and stays armed over many sleeps.
 //
+// U4  While lent, another thread writes the SQ and reads the CQ. It never enters a ring that has an
+//     issuer of its own (DEFER, COOP): it publishes, and the pump's handler enters for it. A plain
+//     ring it enters itself.
+//
 // Modes, found by trying (decision 1): DEFER_TASKRUN batches best and gives foreign code no
-// phantom EINTR; COOP_TASKRUN before 6.1; without either from 5.15. liburing's header on old
-// distributions lacks the newest constants: they stand here.
+// phantom EINTR; COOP_TASKRUN before 6.1; without either from 5.15, and where no pump is to be
+// had. liburing's header on old distributions lacks the newest constants: they stand here.
 #include <assert.h>
 #include <errno.h>
 #include <linux/io_uring.h>
@@ -57,6 +61,8 @@ struct uring {
     struct list backlog; // ops that found the SQ full
     uint64_t break_value;
     bool break_armed;
+    bool is_plain;
+    bool by_other;   // lent, and the ring is not plain
     bool cq_full;    // the last enter said that completions must be taken first
     uint32_t rounds; // enters; one that may have slept counts twice
 };
@@ -92,6 +98,7 @@ static struct io_uring_sqe *get_sqe(struct uring *u)
     struct io_uring_sqe *sqe = os_ring_sqe(u->ring);
 
     if (sqe) return sqe;
+    if (u->by_other) return NULL; // U4: later
     enter(u, false, CLOCK_PAST);
     return os_ring_sqe(u->ring);
 }
@@ -253,6 +260,34 @@ static void uring_flush(struct poller *np)
     if (os_ring_unsubmitted(u->ring)) enter(u, false, CLOCK_PAST);
 }
 
+static void uring_lend(struct poller *np)
+{
+    struct uring *u = uring_of(np);
+
+    u->by_other = !u->is_plain;
+}
+
+static void uring_reclaim(struct poller *np)
+{
+    uring_of(np)->by_other = false;
+}
+
+static void uring_serve(struct poller *np)
+{
+    struct uring *u = uring_of(np);
+
+    push_backlog(u);
+    reap(np);
+    if (!u->is_plain) os_ring_publish(u->ring);
+    if (!os_ring_unsubmitted(u->ring) && !os_ring_needs_enter(u->ring)) return;
+    if (u->is_plain) {
+        enter(u, false, CLOCK_PAST);
+        reap(np);
+    } else if (np->pump) {
+        os_pump_send(np->pump);
+    }
+}
+
 static bool uring_pending(const struct poller *np)
 {
     struct uring *u = uring_of(np);
@@ -343,6 +378,7 @@ static int try_mode(struct uring *u, size_t mode, unsigned entries)
     }
     u->mode = modes[mode].mode;
     os_ring_cap_workers(u->ring, IO_WQ_MOST);
+    u->is_plain = modes[mode].flags == 0;
     return 0;
 }
 
@@ -353,7 +389,8 @@ static int uring_open(struct poller *np, unsigned entries)
 
     if (!u) return -ENOMEM;
     list_init(&u->backlog);
-    for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
+    size_t n = sizeof(modes) / sizeof(modes[0]);
+    for (size_t i = np->pump ? 0 : n - 1; i < n; i++) {
         err = try_mode(u, i, entries ? entries : ENTRIES);
         if (err != -EINVAL) break; // an unknown flag: try the next mode
     }
@@ -362,6 +399,7 @@ static int uring_open(struct poller *np, unsigned entries)
         return err;
     }
     np->impl = u;
+    if (np->pump) os_ring_pumped_by(u->ring, np->pump);
     return 0;
 }
 
@@ -392,5 +430,8 @@ const struct backend backend_uring = {
     .wait = uring_wait,
     .pending = uring_pending,
     .performs = uring_performs,
+    .lend = uring_lend,
+    .reclaim = uring_reclaim,
+    .serve = uring_serve,
     .mode = uring_mode,
 };

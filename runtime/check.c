@@ -118,8 +118,10 @@ static void check_pollers(struct world *w)
 {
     uint64_t in_flight = 0;
 
-    for (uint32_t i = 0; i < w->sched->n_p; i++) {
-        struct m *m = &w->sched->ms[i];
+    uint32_t n = load_relaxed(&w->sched->n_ms); // relaxed: all stands still
+
+    for (uint32_t i = 0; i < n; i++) {
+        struct m *m = w->sched->ms[i];
 
         // [DEBUG-POLLER] acquire, pairs with [M-STARTED]: its poller is there.
         if (load_acquire(&m->started) == M_STARTED)

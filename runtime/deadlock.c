@@ -14,10 +14,12 @@
 //     3  the process has no thread but the runtime's and the caller, and no helper has a job
 //     4  1 still holds, and no P was taken since
 //
-// D1  Never falsely. After 3 only the workers could wake somebody, and 4 says that none of them
-//     has run since 1: what a foreign thread did before it ended had either been
-//     published by 1 or took a P since, or stands in the global queue at 4. (Go counted a waiter
-//     out before it was runnable, and reported deadlocks that were none: issue 61454.)
+// D1  Never falsely. A thread without a P (handoff.h) runs a coroutine that 2 does not find parked:
+//     whom it woke before it parked or ended stands in the global queue at 4, or took a P since.
+//     After 3 only the workers could wake somebody, and 4 says that none of them has run since 1:
+//     what a foreign thread did before it ended had either been published by 1 or took a P since,
+//     or stands in the global queue at 4. (Go counted a waiter out before it was runnable, and
+//     reported deadlocks that were none: issue 61454.)
 //     Who asks something of the caller itself looks parked for ever: the caller looks at its own
 //     list again after 4 (process.c).
 // D2  A disarmed timer still stands in its heap and counts as hope; its worker drops it when it
@@ -54,16 +56,19 @@ static void count(void *arg, struct g *g)
         c->others++;
 }
 
-// The process's threads are counted first: a helper that ends meanwhile is then one too many, never
-// a stranger taken for a helper. One that starts meanwhile was started by a worker, and so was a
-// worker: a P was taken for it, and 4 sees that.
+// No stranger is taken for one of ours. Workers and spares are counted when they are there already,
+// until they are about to end, and their word did not change while the process's were counted. A
+// helper that ends meanwhile is one too many, because helpers are counted last; one that starts
+// meanwhile was started by a coroutine, and 4 sees that.
 static bool is_alone(coir_runtime *rt, bool *ret_helped)
 {
+    struct sched *s = &rt->sched;
+    uint64_t own =
+        load_relaxed(&s->threads); // relaxed, both: the kernel's locks stand between
     uint32_t n = os_thread_count();
     uint32_t helpers = offload_threads(rt->helpers, ret_helped);
 
-    // relaxed: see above
-    return n == load_relaxed(&rt->sched.n_threads) + helpers + 1;
+    return n == (uint32_t)own + helpers + 1 && load_relaxed(&s->threads) == own;
 }
 
 enum deadlock deadlock_look(coir_runtime *rt)

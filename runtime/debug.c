@@ -216,20 +216,29 @@ static uint64_t count_timers(struct timers *ts)
 
 static void count_workers(struct sched *s, coir_stats *ret)
 {
+    // [DEBUG-MS] acquire, pairs with [MS-GROWN]: the entries below are written.
+    uint32_t n_ms = load_acquire(&s->n_ms);
+
+    for (uint32_t i = 0; i < n_ms; i++) {
+        struct m *m = s->ms[i];
+
+        if (!has_poller(m)) continue;
+        ret->threads += !load_relaxed(&m->ended); // relaxed: a statistic
+        ret->in_io += poller_in_flight(m->poller);
+        ret->ops += poller_submitted(m->poller);
+    }
     for (uint32_t i = 0; i < s->n_p; i++) {
-        struct m *m = &s->ms[i];
         struct p *p = &s->ps[i];
 
         // relaxed, all: statistics
         ret->made += load_relaxed(&p->counts.made);
         ret->steals += load_relaxed(&p->counts.steals);
         ret->timers += count_timers(&p->timers);
-        if (!has_poller(m)) continue;
-        ret->threads++;
-        ret->in_io += poller_in_flight(m->poller);
-        ret->ops += poller_submitted(m->poller);
     }
     ret->made += load_relaxed(&s->made_outside); // relaxed: a statistic
+    // relaxed, both: statistics
+    ret->handoffs = load_relaxed(&s->handoff.n_taken);
+    ret->stalls = load_relaxed(&s->handoff.n_stalls);
     ret->threads += s->sysmon.runs;
 }
 

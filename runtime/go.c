@@ -119,6 +119,16 @@ int coir_sleep(int64_t ns)
     return coir_sleep_until(clock_after(ns));
 }
 
+void coir_blocking_begin(void)
+{
+    sched_blocking_begin();
+}
+
+void coir_blocking_end(void)
+{
+    sched_blocking_end();
+}
+
 int64_t coir_now(void)
 {
     return clock_now();

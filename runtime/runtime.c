@@ -42,7 +42,7 @@ coir_runtime *runtime_or_self(coir_runtime *rt)
 
 void runtime_log(coir_runtime *rt, int level, const char *format, ...)
 {
-    char line[256];
+    char line[512];
     va_list args;
 
     if (!rt->config.log) return;
@@ -52,7 +52,26 @@ void runtime_log(coir_runtime *rt, int level, const char *format, ...)
     rt->config.log(rt->config.log_arg, level, line);
 }
 
-// ---- Start ------------------------------------------------------------------------------------
+// The line of the stall watch. sysmon.
+static void tell_stall(struct sched *s, const struct stall *st)
+{
+    coir_runtime *rt = container_of(s, coir_runtime, sched);
+    char where[160] = "";
+    int at = 0;
+
+    for (uint32_t i = 0; st->pump && i < st->pump->n_frames && at < 120; i++)
+        at += snprintf(where + at, sizeof(where) - (size_t)at, "%s%#llx",
+                       i ? " " : " at ", (unsigned long long)st->pump->frames[i]);
+    runtime_log(
+        rt, COIR_LOG_WARNING,
+        "coir: coroutine %llu (%s) spawned at %s:%d held its worker for %lld ms%s; "
+        "others go on without it (%llu more unsaid)",
+        (unsigned long long)st->id, st->name[0] ? st->name : "no name",
+        st->site ? st->site->file : "?", st->site ? st->site->line : 0,
+        (long long)(st->held / COIR_MS), where, (unsigned long long)st->n_untold);
+}
+
+// ---- Start -------------------------------------------------------------------------------------
 
 static int start_with(coir_runtime *rt, enum poller_kind kind)
 {
@@ -60,7 +79,9 @@ static int start_with(coir_runtime *rt, enum poller_kind kind)
     struct sched_config sched = {.workers = c->workers,
                                  .stack_bytes = c->stack_bytes,
                                  .guard_bytes = c->guard_bytes,
-                                 .poller_kind = kind};
+                                 .poller_kind = kind,
+                                 .threads_max = c->threads_max,
+                                 .pump_signal = c->pump_signal};
 
     memset(&rt->sched, 0, sizeof(rt->sched));
     rt->sched.thread_start = c->thread_start;
@@ -69,6 +90,7 @@ static int start_with(coir_runtime *rt, enum poller_kind kind)
     rt->sched.ending = scope_coroutine_ends;
     rt->sched.log = c->log;
     rt->sched.log_arg = c->log_arg;
+    if (c->log) rt->sched.tell_stall = tell_stall;
     rt->sched.coroutines_max = c->coroutines_max;
     rt->sched.helpers = rt->helpers;
     rt->sched.altstacks = c->overflow_report == COIR_ON;
@@ -141,7 +163,7 @@ static int start(const coir_config *config, bool from_environment, coir_runtime 
     }
     if (!rt->driver_why[0])
         snprintf(rt->driver_why, sizeof(rt->driver_why), "%s",
-                 poller_mode(rt->sched.ms[0].poller));
+                 poller_mode(rt->sched.ms[0]->poller));
     runtime_enlist(rt);
     *ret_rt = rt;
     return 0;

@@ -64,7 +64,7 @@ void runtime_delist(coir_runtime *rt);
 // In the child of a fork: the list is empty.
 void runtime_forked(void);
 
-// Writes one line to the log callback, if there is one. Any thread; the line is cut at 255.
+// Writes one line to the log callback, if there is one. Any thread; the line is cut at 511.
 void runtime_log(coir_runtime *rt, int level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

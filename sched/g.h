@@ -70,10 +70,11 @@ struct g {
     struct task task; // the state word is task.state
     struct context context;
     int saved_errno;
-    uint8_t budget;  // inline successes left before it yields
-    bool sized;      // its stack has a mapping of its own
-    bool named;      // 'name' is set
-    bool has_locals; // 'locals' is set
+    uint8_t budget;    // inline successes left before it yields
+    bool sized;        // its stack has a mapping of its own
+    bool named;        // 'name' is set
+    bool has_locals;   // 'locals' is set
+    uint16_t blocking; // regions that may block which it is in
     struct cancel cancel;
 
     // Constant from start to end.
@@ -199,5 +200,6 @@ static inline void g_end(struct g *g)
 {
     check(load_own(&g->task.state) == G_RUNNING);
     arrow("g", G_RUNNING, G_DEAD);
-    store_relaxed(&g->task.state, G_DEAD); // relaxed: the stack cache publishes it
+    // [G-END] release, pairs with [G-WALK]: who finds it gone finds whom it woke (deadlock.c, D1).
+    store_release(&g->task.state, G_DEAD);
 }

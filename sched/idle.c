@@ -7,10 +7,13 @@
 #include "sched/sched.h"
 #include "sched/sysmon.h"
 
+#define SPARE_NS 1000000000 // how long a spare waits to be wanted
+
 void idle_init(struct idle *idle)
 {
     lock_init(&idle->lock, LOCK_RANK_IDLE);
     list_init(&idle->ps);
+    list_init(&idle->spares);
 }
 
 static void put_idle_locked(struct idle *idle, struct p *p)
@@ -27,6 +30,18 @@ static void remove_idle_locked(struct idle *idle, struct p *p)
     p->expects = false;
 }
 
+static void put_spare_locked(struct idle *idle, struct m *m)
+{
+    list_push_front(&idle->spares, &m->spare_node);
+    store_relaxed(&idle->n_spares, load_own(&idle->n_spares) + 1); // relaxed: a hint
+}
+
+static void remove_spare_locked(struct idle *idle, struct m *m)
+{
+    list_remove(&m->spare_node);
+    store_relaxed(&idle->n_spares, load_own(&idle->n_spares) - 1); // relaxed: a hint
+}
+
 void idle_add(struct sched *s, struct p *p)
 {
     lock_acquire(&s->idle.lock);
@@ -35,8 +50,17 @@ void idle_add(struct sched *s, struct p *p)
     lock_release(&s->idle.lock);
 }
 
-static void hold(struct m *m, struct p *p)
+// A thread that was started as a spare sleeps as one, or has found a P before.
+static void arrived(struct m *m)
 {
+    if (!m->coming) return;
+    m->coming = false;
+    add_relaxed(&m->sched->idle.n_coming, (uint32_t)-1); // relaxed: a count
+}
+
+void idle_hold(struct m *m, struct p *p)
+{
+    arrived(m);
     m->p = p;
     m->mine = load_relaxed(&p->word) & ~(uint64_t)0xffff; // relaxed: it is ours
 }
@@ -50,21 +74,51 @@ void idle_take_first(struct sched *s, struct m *m)
     p_take(p, m->index);
     p->m = m;
     lock_release(&s->idle.lock);
-    hold(m, p);
+    idle_hold(m, p);
 }
 
 // ---- The waking side ---------------------------------------------------------------------
 
-// p serves nobody any more.
+// p serves nobody any more. It never had a thread, so it has no timers.
 static void retire(struct sched *s, struct p *p)
 {
     lock_acquire(&s->idle.lock);
-    p_give(p);
+    if (p_word_state(load_relaxed(&p->word)) == P_RT) p_give(p); // relaxed: ours
+    p->m = NULL;
     // relaxed: a look
     store_relaxed(&s->idle.n_retired, load_own(&s->idle.n_retired) + 1);
     lock_release(&s->idle.lock);
     if (s->log)
         s->log(s->log_arg, 1, "coir: a worker could not be started, going on with fewer");
+}
+
+struct m *idle_spare_locked(struct sched *s)
+{
+    struct list_node *node = list_first(&s->idle.spares);
+
+    if (!node) return NULL;
+    struct m *m = container_of(node, struct m, spare_node);
+    remove_spare_locked(&s->idle, m);
+    return m;
+}
+
+void idle_put_spare_locked(struct sched *s, struct m *spare)
+{
+    put_spare_locked(&s->idle, spare);
+}
+
+static void give_locked(struct m *m, struct p *p)
+{
+    p_take(p, m->index);
+    p->m = m;
+    m->given = p;
+}
+
+void idle_give_locked(struct sched *s, struct m *spare, struct p *p)
+{
+    give_locked(spare, p);
+    // [SPIN-CLAIM] acq_rel, pairs with [SPIN-END]: whoever is given a P comes out looking.
+    add_acq_rel(&s->idle.n_spinning, 1);
 }
 
 // Takes an idle P, gives it to an M and wakes that one. The caller counted it as spinning.
@@ -79,20 +133,15 @@ static bool wake_one(struct sched *s)
 
     struct p *p = container_of(node, struct p, idle_node);
     struct m *m = p->m;
-    bool is_new = !m;
-    if (is_new &&
+    if (!m &&
         load_relaxed(&s->exiting)) { // relaxed: under the lock that the stop takes too
         lock_release(&s->idle.lock);
         return false; // those without a thread stand last: nobody else is left to wake
     }
     remove_idle_locked(&s->idle, p);
-    if (is_new) {
-        p->m = m = &s->ms[p->id];
-        // relaxed: join_workers asks behind this lock
-        store_relaxed(&m->launch, M_LAUNCHING);
-    }
-    p_take(p, m->index);
-    m->given = p;
+    bool is_new = !m && !(m = idle_spare_locked(s));
+    if (is_new) m = sched_new_m(s);
+    if (m) give_locked(m, p);
     lock_release(&s->idle.lock);
 
     sysmon_wake(s);
@@ -100,8 +149,8 @@ static bool wake_one(struct sched *s)
         poller_break(m->poller);
         return true;
     }
-    if (m_launch(m, sched_m_main) == 0) return true;
-    m->given = NULL;
+    if (m && m_launch(m, sched_m_main) == 0) return true;
+    if (m) m->given = NULL;
     retire(s, p);
     return false;
 }
@@ -207,34 +256,43 @@ bool idle_spin_end(struct m *m)
     return add_seq_cst(&m->sched->idle.n_spinning, (uint32_t)-1) == 1;
 }
 
-// Comes back to life with a P: the one that a waker gave, else the one that was given up.
-static void take_back(struct m *m, struct p *own)
+// Comes back to life: with the P that somebody gave, else with the home P if nobody took it, else
+// without. 'late': a spare that nobody wanted for a while.
+static void come_out(struct m *m, struct p *home, bool late)
 {
     struct idle *idle = &m->sched->idle;
+    struct p *p = NULL;
 
     lock_acquire(&idle->lock);
     if (m->given) {
-        own = m->given;
+        p = m->given;
         m->given = NULL;
-        m->spinning = true; // counted by the waker
-    } else {
-        remove_idle_locked(idle, own);
-        p_take(own, m->index);
+        m->spinning = true; // counted by the giver
+    } else if (home && home->m == m && list_linked(&home->idle_node)) {
+        p = home;
+        remove_idle_locked(idle, p);
+        p_take(p, m->index);
+    } else if (list_linked(&m->spare_node)) {
+        remove_spare_locked(idle, m);
+        // relaxed: under the lock
+        m->ends =
+            late && load_relaxed(&idle->n_spares) > 0 && poller_in_flight(m->poller) == 0;
     }
     lock_release(&idle->lock);
-    hold(m, own);
+    if (p) idle_hold(m, p);
 }
 
 void idle_take_given(struct m *m)
 {
-    if (!m->p) take_back(m, NULL);
+    if (!m->p) come_out(m, NULL, false);
 }
 
 void idle_retire(struct m *m)
 {
     struct p *p = m->given;
 
-    if (!p) return; // the first worker: sched_start says so
+    arrived(m);
+    if (!p) return; // a spare, or the first worker: sched_start says so
     m->given = NULL;
     retire(m->sched, p);
     // [SPIN-END] seq_cst, pairs with [SPIN-CLAIM]: the promise passes to another.
@@ -242,39 +300,155 @@ void idle_retire(struct m *m)
     idle_wake(m->sched);
 }
 
+// p's home sleeps until something happens by itself: a timer, or the end of an operation.
+static void expect_locked(struct idle *idle, struct p *p)
+{
+    if (p->expects) return;
+    p->expects = true;
+    idle->n_expecting++;
+}
+
+// To bed: at home, or among the spares. False: the runtime ends, and nobody would wake a spare.
+static bool lie_down(struct m *m, struct p *home, bool *ret_keeper)
+{
+    struct sched *s = m->sched;
+    bool stays = true;
+
+    lock_acquire(&s->idle.lock);
+    if (home) {
+        p_give(home);
+        home->m = m;
+        put_idle_locked(&s->idle, home);
+        // relaxed: our own timers until now; later ones say so themselves (idle_arm)
+        if (poller_in_flight(m->poller) > 0 ||
+            load_relaxed(&home->timers.earliest) != CLOCK_NEVER)
+            expect_locked(&s->idle, home);
+        m->p = NULL;
+    } else if (load_relaxed(&s->exiting)) { // relaxed: idle_wake_spares holds the lock
+        stays = false;
+    } else {
+        *ret_keeper = list_empty(&s->idle.spares);
+        put_spare_locked(&s->idle, m);
+    }
+    lock_release(&s->idle.lock);
+    arrived(m);
+    return stays;
+}
+
 struct queue idle_sleep(struct m *m)
 {
     struct sched *s = m->sched;
-    struct p *own = m->p;
+    struct p *home = m->p;
     struct queue done;
+    int64_t until;
 
     poller_announce(m->poller);
-    lock_acquire(&s->idle.lock);
-    p_give(own);
-    put_idle_locked(&s->idle, own);
-    // relaxed: our own timers, until the P is taken
-    own->expects = poller_in_flight(m->poller) > 0 ||
-                   load_relaxed(&own->timers.earliest) != CLOCK_NEVER;
-    if (own->expects) s->idle.n_expecting++;
-    m->p = NULL;
-    lock_release(&s->idle.lock);
+    bool keeper = false; // the one spare that is kept sleeps for good
+    bool stays = lie_down(m, home, &keeper);
     idle_spin_end(m);
     if (maybe("announced, not yet looked")) choice_point();
 
     // [IDLE-FENCE] seq_cst, pairs with [WAKE-FENCE]: announced, now look for work (W1).
     fence_seq_cst();
     sched_went_idle(s);
-    bool found = work_anywhere(s);
-    if (found)
-        done = poller_poll(m->poller, CLOCK_PAST);
-    else
-        // relaxed: our own timers; whoever moves one there holds the P that we gave up
-        done = poller_poll(m->poller, load_relaxed(&own->timers.earliest));
+    bool found = home ? work_anywhere(s) : !stays;
+    // relaxed: [IDLE-FENCE] or the lock orders it: whoever arms a timer there later holds that
+    // P, or breaks our sleep (idle_arm)
+    until = home     ? load_relaxed(&home->timers.earliest)
+            : keeper ? CLOCK_NEVER
+                     : clock_after(SPARE_NS);
+    done = poller_poll(m->poller, found ? CLOCK_PAST : until);
     poller_awake(m->poller);
     sched_note_time(s);
-    take_back(m, own);
+    come_out(m, home, !home && queue_empty(&done) && clock_now() >= until);
     // Who pushed that work may have counted on us and woken nobody: W3 holds for it too.
-    if (found) count_spinning(m);
-    sysmon_wake(s);
+    if (found && m->p)
+        count_spinning(m);
+    else if (found && home)
+        idle_wake(s); // the P went with another
+    if (m->p) sysmon_wake(s);
     return done;
+}
+
+// ---- Without a P --------------------------------------------------------------------------
+
+bool idle_take_any(struct m *m)
+{
+    struct sched *s = m->sched;
+
+    if (load_relaxed(&s->idle.n) == 0) return false; // relaxed: a look
+    lock_acquire(&s->idle.lock);
+    struct list_node *node = list_first(&s->idle.ps);
+    if (node) {
+        struct p *p = container_of(node, struct p, idle_node);
+        struct m *home = p->m;
+        remove_idle_locked(&s->idle, p);
+        p_take(p, m->index);
+        p->m = m;
+        if (home && home != m) put_spare_locked(&s->idle, home); // W6
+        idle_hold(m, p);
+    }
+    lock_release(&s->idle.lock);
+    if (node) sysmon_wake(s);
+    return node != NULL;
+}
+
+int idle_arm(struct m *m, struct g *g, int64_t when)
+{
+    struct sched *s = m->sched;
+    struct p *p = m->lost;
+    int err = timer_arm(&p->timers, g, when);
+
+    // Behind the lock: if p is idle its home is asleep, or will read the earliest time behind our
+    // lock; if it is held, its M reads it before it sleeps.
+    lock_acquire(&s->idle.lock);
+    if (err == 0 && list_linked(&p->idle_node)) {
+        expect_locked(&s->idle, p);
+        if (p->m) poller_break(p->m->poller);
+    }
+    lock_release(&s->idle.lock);
+    return err;
+}
+
+// ---- Spares -------------------------------------------------------------------------------
+
+static void launch_spare(struct sched *s)
+{
+    struct m *m = NULL;
+
+    lock_acquire(&s->idle.lock);
+    if (!load_relaxed(&s->exiting)) m = sched_new_m(s); // relaxed: under the lock
+    lock_release(&s->idle.lock);
+    if (!m) return;
+    m->coming = true;
+    add_relaxed(&s->idle.n_coming, 1); // relaxed: a count
+    if (m_launch(m, sched_m_main) == 0) return;
+    m->coming = false;
+    add_relaxed(&s->idle.n_coming, (uint32_t)-1); // relaxed: a count
+}
+
+void idle_want_spares(struct sched *s, uint32_t n)
+{
+    // relaxed, both: counts
+    uint32_t have = load_relaxed(&s->idle.n_spares) + load_relaxed(&s->idle.n_coming);
+
+    for (; have < n; have++) launch_spare(s);
+}
+
+void idle_wake_spare(struct sched *s)
+{
+    lock_acquire(&s->idle.lock);
+    struct list_node *node = list_first(&s->idle.spares);
+    if (node) poller_break(container_of(node, struct m, spare_node)->poller);
+    lock_release(&s->idle.lock);
+    if (!node) launch_spare(s);
+}
+
+void idle_wake_spares(struct sched *s)
+{
+    lock_acquire(&s->idle.lock);
+    for (struct list_node *n = s->idle.spares.head.next; n != &s->idle.spares.head;
+         n = n->next)
+        poller_break(container_of(n, struct m, spare_node)->poller);
+    lock_release(&s->idle.lock);
 }

@@ -21,6 +21,11 @@
 //     times the price of a wake: short work is done sooner where its memory is warm. It is
 //     nobody's last chance: the worker runs its ring itself, and while it is stuck sysmon looks.
 //     What comes from outside, into the global queue, wakes at once.
+// W6  An idle P has a home: the M that held it last, which sleeps until that P's earliest
+//     timer. Who takes an idle P without that M being woken for it makes that M a spare.
+// W7  A spare has no P and looks for none: while all Ps are held, work is theirs; when one is idle,
+//     its home is woken. It is given a P that was stolen (handoff.h), and it serves its own ring:
+//     what becomes ready there takes an idle P along, or goes to the global queue.
 #pragma once
 
 #include <stdbool.h>
@@ -31,6 +36,7 @@
 #include "base/lock.h"
 #include "netpoll/netpoll.h"
 
+struct g;
 struct m;
 struct p;
 struct sched;
@@ -38,11 +44,14 @@ struct sched;
 struct idle {
     struct lock lock;
     struct list ps;       // idle Ps, last one first; guarded by lock
-    uint32_t n_expecting; // of them, those that expect something; guarded by lock
+    struct list spares;   // Ms that sleep without a P, last one first; guarded by lock
+    uint32_t n_expecting; // of the idle Ps, those that expect something; guarded by lock
 
     // Atomic: written under the lock, read by anybody.
     atomic_u32 n;
     atomic_u32 n_retired; // Ps whose thread could not be had
+    atomic_u32 n_spares;
+    atomic_u32 n_coming; // threads started as spares that did not get there yet
     // Atomic: Ms that look for work. Shared by all.
     alignas(CACHE_LINE) atomic_u32 n_spinning;
 };
@@ -65,8 +74,9 @@ void idle_take_given(struct m *m);
 // for the others.
 void idle_retire(struct m *m);
 
-// m found nothing: gives its P up, sleeps, and comes back with a P in state RT. Operations that
-// finished meanwhile are returned for the caller to ready.
+// m found nothing: gives its P up, if it has one, sleeps, and comes back with a P in state RT, or
+// without one (W7), or to end. Operations that finished meanwhile are returned for the caller to
+// ready.
 struct queue idle_sleep(struct m *m);
 
 // True if every worker sleeps, none expects a timer or the end of an operation, and nothing stands
@@ -76,6 +86,26 @@ bool idle_is_quiet(struct sched *s, uint64_t *ret_epoch);
 
 // Gives the stacks that idle Ps keep to the depot. Any thread.
 void idle_drain_stacks(struct sched *s);
+// m, which has no P, takes an idle one. False: there is none.
+bool idle_take_any(struct m *m);
+// Sets the deadline of g, which runs on m without a P, on a P that was m's and that somebody holds
+// or sleeps at. 0 | -ENOMEM
+int idle_arm(struct m *m, struct g *g, int64_t when);
+
+// Starts so many threads as spares, less what is coming already. Any thread that may block.
+void idle_want_spares(struct sched *s, uint32_t n);
+// Wakes a spare to look for a P in a region that may block, or starts one.
+void idle_wake_spare(struct sched *s);
+// A spare, for the caller to give a P to before it releases the idle lock; NULL: none. Holder.
+struct m *idle_spare_locked(struct sched *s);
+// The same spare back, unused.
+void idle_put_spare_locked(struct sched *s, struct m *spare);
+// Gives it p, which is IDLE and on no list; then, without the lock, the caller breaks its sleep.
+void idle_give_locked(struct sched *s, struct m *spare, struct p *p);
+// p becomes m's, in state RT, because the caller took it. m itself.
+void idle_hold(struct m *m, struct p *p);
+// The end of the runtime: every spare is woken.
+void idle_wake_spares(struct sched *s);
 
 // m starts to look for work at others', if not too many do already. False: it must not.
 bool idle_spin_begin(struct m *m);

@@ -8,10 +8,13 @@ int m_launch(struct m *m, void (*entry)(void *m))
 {
     int err;
 
-    store_relaxed(&m->launch, M_LAUNCHING); // relaxed: a stop comes after it (idle.c)
-    add_relaxed(&m->sched->n_threads, 1);   // relaxed: before it can show itself
+    // relaxed, all: a stop comes after it (idle.c), and the thread is not there yet
+    store_relaxed(&m->launch, M_LAUNCHING);
+    if (load_relaxed(&m->ended)) os_thread_join(m->thread);
+    store_relaxed(&m->ended, 0);
+    store_relaxed(&m->started, 0);
     err = os_thread_start(&m->thread, entry, m, "coir-worker");
-    if (err < 0) add_relaxed(&m->sched->n_threads, (uint32_t)-1); // relaxed: a count
+    if (err == 0) sched_note_thread(m->sched, 1);
     // [M-LAUNCH] release, pairs with [M-LAUNCH-SEEN]: who joins sees the handle.
     store_release(&m->launch, err < 0 ? M_FAILED : M_LAUNCHED);
     os_futex_wake(&m->launch, 1);

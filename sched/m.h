@@ -1,6 +1,20 @@
 // SPDX-License-Identifier: MIT
 // m - an OS thread that runs coroutines: its poller, its own stack, the P that it holds.
 //
+//     unborn --launch--> runs: with a P  <----------------.
+//                          |      |                       |  given by a waker or by sysmon,
+//            nothing to do |      | stuck: stolen         |  or an idle one taken
+//                          v      v                       |
+//                sleeps at home  away, in foreign code    |
+//                 |        |      | comes back            |
+//                 |        v      v                       |
+//                 |       spare: sleeps without a P ------'
+//                 '---------^--------'      '--> ends, when nobody wanted it for a second, another
+//                   its P was taken              is spare, and its poller has nothing in
+// flight (I6)
+//
+// A struct m is type-stable: late breaks and cancels may name the poller of one that ended.
+//
 // The thread's own stack is the M's context: there it looks for work, sleeps and ends. It is the
 // successor of a coroutine when no other coroutine is.
 #pragma once
@@ -9,6 +23,7 @@
 #include <stdint.h>
 
 #include "arch/context.h"
+#include "base/list.h"
 #include "base/platform.h"
 #include "netpoll/netpoll.h"
 
@@ -29,34 +44,45 @@ struct m {
     int *errno_here; // where this thread's errno lives
     struct os_exceptions
         *exceptions; // and what C++ keeps of exceptions; NULL: no C++ here
+    uint64_t thread_id;
+    struct os_pump *pump; // NULL: none
 
-    // Its own thread only.
-    struct p *p;    // NULL: idle
+    // Its own thread only. Others may read g while the poller is lent, under its reap lock.
+    struct p *p;    // NULL: idle, or stolen from it
+    struct p *lost; // the P that was stolen last
     uint64_t mine;  // p's ownership word but for the state
     struct g *g;    // NULL: on its own stack
     struct g *left; // who was left by the last switch
     enum leave left_how;
     bool spinning; // counted in sched's n_spinning
+    bool away;     // lost its P, and has not yet reclaimed its poller
+    bool coming;   // counted in idle's n_coming
+    bool ends;     // has nothing to do and was not wanted for a while
     struct context context;
     struct arch_call
         capture; // of the spawn stub, from its call to the commit that follows
 
-    // Constant while the thread runs.
+    // Constant while the thread runs; outlives it (poller_shut).
     struct poller *poller;
 
     // Guarded by the idle lock.
     struct p *given; // a P that a waker took for it, with a count in n_spinning
+    struct list_node spare_node;
+    bool counted_blocked; // how it is counted while away (handoff.h)
 
     // Atomic: 0, then M_STARTED or the error of the poller, negated. Its thread writes it.
     atomic_u32 started;
     // Atomic: how far its launch is; guarded against a stop that comes meanwhile.
     atomic_u32 launch;
+    // Atomic: its thread is through and may be joined, and the M be used again.
+    atomic_u32 ended;
 };
 
 #define M_STARTED (1u << 16)
 enum { M_UNBORN, M_LAUNCHING, M_LAUNCHED, M_FAILED };
 
-// Starts m's thread with the main function 'entry'. 0 | -EAGAIN | -ENOMEM
+// Starts m's thread (again, after one that ended) with the main function 'entry'. 0 | -EAGAIN
+// | -ENOMEM
 int m_launch(struct m *m, void (*entry)(void *m));
 // True if m has a thread to join. Waits while one is being launched.
 bool m_launched(struct m *m);

@@ -19,3 +19,16 @@ void p_fini(struct p *p)
     stack_cache_drain(&p->stacks);
     timers_fini(&p->timers);
 }
+
+bool p_enter_slow(struct p *p, uint64_t mine)
+{
+    uint64_t was = mine | P_BLOCK;
+
+    // [P-ENTER] acquire, pairs with [P-STEAL].
+    if (cas_acquire(&p->word, &was, mine | P_RT)) {
+        arrow("p", P_BLOCK, P_RT);
+        return true;
+    }
+    must((was & ~(uint64_t)0xffff) != mine); // entered twice
+    return false;
+}

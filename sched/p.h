@@ -4,10 +4,14 @@
 // Who may touch a P stands in one word, {epoch : 32 | M : 16 | state : 16}:
 //
 //              take (idle.c)                 leave: about to run user code
-//     IDLE ------------------> RT(m) --------------------------------------> USER(m)
-//       ^                      ^   |                                           |
-//       '----------------------'   '-------------------------------------------'
-//          give (idle.c)                enter: a call into the runtime
+//     IDLE ------------------> RT(m) <-------------------------------------> USER(m)
+//      ^ ^                     ^  ^      enter: a call into the runtime         |
+//      | '---------------------'  |                                             |
+//      |    give (idle.c)         '------------------------> BLOCK(m)           |
+//      |                            leave and enter around      |               |
+//      |                            code that says it blocks    |               |
+//      '--------------------------------------------------------'---------------'
+//           steal (handoff.c): its thread is stuck; epoch + 1
 //
 // I1  Only the M named in the word in state RT touches the plain fields.
 // P1  IDLE -> RT is a compare-and-swap by whoever takes it and moves the epoch: an M that comes
@@ -15,6 +19,8 @@
 // P2  USER -> RT is a compare-and-swap by its M; RT -> USER a store by its M, the last thing
 //     before control returns to user code, after the predecessor's parking was finished. So a
 //     P in USER is provably not being touched, and may be taken from a thread that is stuck.
+// P3  The thread that it was stolen from learns so at its next entry, whose compare-and-swap finds
+//     another epoch, and from then on holds no P (m->p is NULL) until it takes an idle one.
 #pragma once
 
 #include <stdbool.h>
@@ -32,7 +38,7 @@
 struct m;
 struct sched;
 
-enum { P_IDLE, P_RT, P_USER };
+enum { P_IDLE, P_RT, P_USER, P_BLOCK };
 
 // What a P counts. The owner adds, anybody reads: relaxed, each exact, together a snapshot only.
 struct p_counts {
@@ -82,6 +88,11 @@ static inline uint32_t p_word_state(uint64_t word)
     return (uint32_t)(word & 0xffff);
 }
 
+static inline uint32_t p_word_m(uint64_t word)
+{
+    return (uint32_t)(word >> 16 & 0xffff);
+}
+
 void p_init(struct p *p, struct sched *s, uint32_t id, struct stack_depot *depot);
 void p_fini(struct p *p);
 
@@ -107,15 +118,31 @@ static inline void p_give(struct p *p)
     store_release(&p->word, p_word(was >> 32, 0, P_IDLE));
 }
 
-// USER -> RT. Its M, entering the runtime.
-static inline void p_enter(struct p *p, uint64_t mine)
+// BLOCK -> RT where USER -> RT failed. False: p was stolen.
+bool p_enter_slow(struct p *p, uint64_t mine);
+
+// USER -> RT. Its M, entering the runtime. False: p was stolen (P3).
+static inline bool p_enter(struct p *p, uint64_t mine)
 {
     uint64_t was = mine | P_USER;
 
-    // [P-ENTER] acquire, pairs with [P-GIVE] of who might have taken it: nobody takes a P in
-    // USER yet, so a failure is corruption.
+    // [P-ENTER] acquire, pairs with [P-STEAL]: one of the two has it.
+    if (__builtin_expect(!cas_acquire(&p->word, &was, mine | P_RT), 0))
+        return p_enter_slow(p, mine);
     arrow("p", P_USER, P_RT);
-    must(cas_acquire(&p->word, &was, mine | P_RT));
+    return true;
+}
+
+// USER or BLOCK -> IDLE, if the word still is 'seen'. Who holds the lock of its M's poller
+// (handoff.c). True: the thread that ran there holds it no more.
+static inline bool p_steal(struct p *p, uint64_t seen)
+{
+    uint64_t was = seen;
+
+    // [P-STEAL] acq_rel, pairs with [P-ENTER], [P-LEAVE]: sees all that its M did inside.
+    if (!cas_acq_rel(&p->word, &was, p_word((seen >> 32) + 1, 0, P_IDLE))) return false;
+    arrow("p", p_word_state(seen), P_IDLE);
+    return true;
 }
 
 // RT -> USER. Its M, about to run user code (P2).
@@ -123,6 +150,15 @@ static inline void p_leave(struct p *p, uint64_t mine)
 {
     check(load_relaxed(&p->word) == (mine | P_RT)); // relaxed: own
     arrow("p", P_RT, P_USER);
-    // [P-LEAVE] release, pairs with [P-TAKE]: what was done in the runtime is done.
+    // [P-LEAVE] release, pairs with [P-STEAL]: what was done in the runtime is done.
     store_release(&p->word, mine | P_USER);
+}
+
+// RT -> USER -> BLOCK in one step: what follows may block. Its M.
+static inline void p_leave_blocking(struct p *p, uint64_t mine)
+{
+    check(load_relaxed(&p->word) == (mine | P_RT)); // relaxed: own
+    arrow("p", P_RT, P_BLOCK);
+    // [P-LEAVE] release, pairs with [P-STEAL].
+    store_release(&p->word, mine | P_BLOCK);
 }

@@ -122,27 +122,33 @@ static int park_thread(struct task *t, int64_t deadline)
     return t->outcome;
 }
 
+static int arm(struct m *m, struct g *g, int64_t deadline)
+{
+    return m->p ? timer_arm(&m->p->timers, g, deadline) : idle_arm(m, g, deadline);
+}
+
 // The deadline of a wait that was opened: a timer, or the end at once.
 static void set_deadline(struct m *m, struct g *g, int64_t deadline)
 {
     int err = -ETIMEDOUT;
 
     if (deadline == CLOCK_NEVER) return;
-    if (deadline > CLOCK_PAST) err = timer_arm(&m->p->timers, g, deadline);
+    if (deadline > CLOCK_PAST) err = arm(m, g, deadline);
     if (err < 0) claim_own(&g->task, err);
 }
 
 static int park_coroutine(struct g *g, int64_t deadline)
 {
     park_watch_leave(NULL);
-    struct m *m = sched_enter();
+    struct m *m = m_self();
 
+    sched_enter_to_wait(m);
     g->budget = G_TICKS;
     set_deadline(m, g, deadline);
-    if (g_reopen(g))
-        sched_leave(m);
-    else
+    if (!g_reopen(g))
         sched_park(m, g);
+    else if (m->p)
+        sched_leave(m);
     if (deadline != CLOCK_NEVER) timer_disarm(&g->timer);
     return g->task.outcome;
 }
@@ -182,9 +188,11 @@ int32_t park_io(struct op *op, int64_t deadline,
 {
     // relaxed: whoever misses it is not watched yet
     if (load_relaxed(&park_watcher)) park_watch_tell(op_name(op->code));
-    struct m *m = sched_enter();
+    struct m *m = m_self();
     struct g *g = m->g;
 
+    sched_enter_to_wait(m);
+    if (!m->p) handoff_back(m); // its own poller it may use
     open_wait(&g->task, WAIT_OPEN_IO, op_name(op->code), (void *)(intptr_t)op->fd);
     op->owner = g;
     struct bound *bound = earlier_bound(&g->task, deadline);
@@ -198,7 +206,7 @@ int32_t park_io(struct op *op, int64_t deadline,
     if (armed) armed(arg, m->poller, key);
     if (deadline <= CLOCK_PAST)
         poller_cancel_owner(m->poller, key, -ETIMEDOUT);
-    else if (deadline != CLOCK_NEVER && timer_arm(&m->p->timers, g, deadline) < 0)
+    else if (deadline != CLOCK_NEVER && arm(m, g, deadline) < 0)
         poller_cancel_owner(m->poller, key, -ENOMEM);
     sched_park(m, g);
     if (deadline != CLOCK_NEVER) timer_disarm(&g->timer);
@@ -226,7 +234,7 @@ static void ready_here(struct m *m, struct g *g)
     } else {
         sched_enter_as(m);
         sched_push_next(m, g);
-        sched_leave(m);
+        if (m->p) sched_leave(m);
     }
 }
 
@@ -286,7 +294,12 @@ bool park_has_company(void)
 {
     struct m *m = m_self();
 
-    return m && m->p && (!runq_empty(&m->p->runq) || poller_pending(m->poller));
+    if (!m || !m->g) return false;
+    sched_enter_as(m); // the poller's own fields are ours only inside
+    if (!m->p) return false;
+    bool company = !runq_empty(&m->p->runq) || poller_pending(m->poller);
+    sched_leave(m);
+    return company;
 }
 
 bool park_uses_ring(void)

@@ -44,7 +44,10 @@ static void push_tail(struct p *p, struct g *g)
 
 void sched_push(struct m *m, struct g *g)
 {
-    push_tail(m->p, g);
+    if (m->p)
+        push_tail(m->p, g);
+    else
+        sched_push_outside(g);
 }
 
 // Puts a list of n behind all that wait: behind the ring, and where that has overflowed behind
@@ -52,12 +55,12 @@ void sched_push(struct m *m, struct g *g)
 // the global queue gets one run in SCHED_FAIR_TICKS.
 static void push_behind_all(struct m *m, struct queue *batch, uint32_t n)
 {
-    if (n > 0 && globq_len(&m->sched->globq) > 0)
+    if (m->p && n > 0 && globq_len(&m->sched->globq) > 0)
         globq_push(&m->sched->globq, batch,
                    n); // wakes nobody: we come there ourselves (W5)
     else
         for (struct queue_node *node; (node = queue_pop(batch));)
-            push_tail(m->p, g_of_node(node));
+            sched_push(m, g_of_node(node));
 }
 
 static void push_one_behind_all(struct m *m, struct g *g)
@@ -70,6 +73,10 @@ static void push_one_behind_all(struct m *m, struct g *g)
 
 void sched_push_next(struct m *m, struct g *g)
 {
+    if (!m->p) {
+        sched_push_outside(g);
+        return;
+    }
     struct g *kicked = runq_put_next(&m->p->runq, g);
 
     if (kicked) push_tail(m->p, kicked); // a lone one wakes nobody (W4)
@@ -171,10 +178,8 @@ static void ready_ops(struct m *m, struct queue done)
     push_behind_all(m, &batch, n);
 }
 
-static void run_timers(struct m *m)
+static void run_timers(struct m *m, struct timers *ts)
 {
-    struct timers *ts = &m->p->timers;
-
     if (load_relaxed(&ts->earliest) == CLOCK_NEVER) return; // relaxed: a look
     struct queue due = timers_run(ts, clock_now());
     for (struct queue_node *n; (n = queue_pop(&due));) {
@@ -188,7 +193,7 @@ static void run_timers(struct m *m)
 static void look_outside(struct m *m)
 {
     if (poller_pending(m->poller)) ready_ops(m, poller_poll(m->poller, CLOCK_PAST));
-    run_timers(m);
+    run_timers(m, &m->p->timers);
 }
 
 // Gives the owner of v a moment to come to its 'next' itself: true if it did not.
@@ -213,7 +218,10 @@ static struct g *steal_round(struct m *m, bool last)
         struct p *v = &s->ps[(from + i) % s->n_p];
         struct g *g;
 
-        if (v == m->p || runq_empty(&v->runq)) continue;
+        if (v == m->p) continue;
+        run_timers(m, &v->timers); // it may be busy, or stuck
+        if ((g = runq_pop(&m->p->runq))) return g;
+        if (runq_empty(&v->runq)) continue;
         if ((g = runq_steal(&m->p->runq, &v->runq, last && waits_in_vain(v)))) return g;
     }
     return NULL;
@@ -234,7 +242,18 @@ static struct g *steal(struct m *m)
     return NULL;
 }
 
-// The next coroutine for this M, from anywhere; NULL: the runtime ends.
+// Without a P: looks for one in a region that may block, else sleeps. False: this M ends.
+static bool find_p(struct m *m)
+{
+    handoff_back(m);
+    if (handoff_take_blocked(m)) return true;
+    struct queue done = idle_sleep(m);
+    if (!m->p && !queue_empty(&done)) idle_take_any(m);
+    ready_ops(m, done);
+    return !m->ends;
+}
+
+// The next coroutine for this M, from anywhere; NULL: the runtime ends, or this M.
 static struct g *find_work(struct m *m)
 {
     for (;;) {
@@ -242,6 +261,8 @@ static struct g *find_work(struct m *m)
 
         // [EXIT-SEEN] acquire, pairs with [EXIT-SET].
         if (load_acquire(&m->sched->exiting)) return NULL;
+        if (!m->p && !find_p(m)) return NULL;
+        if (!m->p) continue;
         if (load_own(&m->p->tick) % SCHED_FAIR_TICKS == 0) {
             look_outside(m);
             sched_note_time(m->sched);
@@ -280,6 +301,7 @@ static void release(struct m *m, struct g *g)
 {
     struct p *p = m->p;
     struct sched *s = g->sched;
+    struct stack *stack = &g->stack;
 
     timer_forget(g);
     g_end(g);
@@ -287,11 +309,16 @@ static void release(struct m *m, struct g *g)
     if (g->sized) {
         gtable_clear(&s->gtable, g->stack.index);
         stack_put_sized(&s->depot, &g->stack);
+    } else if (p) {
+        stack_put(&p->stacks, stack);
     } else {
-        stack_put(&p->stacks, &g->stack);
+        stack_put_direct(&s->depot, stack);
     }
-    // [G-ENDED] release, pairs with [LIVE-SUM]: what it did is done.
-    store_release(&p->counts.ended, load_own(&p->counts.ended) + 1);
+    // [G-ENDED] release, both, pairs with [LIVE-SUM]: what it did is done.
+    if (p)
+        store_release(&p->counts.ended, load_own(&p->counts.ended) + 1);
+    else
+        add_release(&s->ended_away, 1);
 }
 
 // Finishes what the coroutine that ran before on this M began (I4).
@@ -320,8 +347,13 @@ static void arrive(struct m *m)
 // Leaves g for whoever is next; returns when g runs again, maybe on another M.
 static void leave(struct m *m, struct g *g, enum leave how)
 {
-    struct g *next = pick(m->p);
     struct context *to = &m->context;
+    struct g *next = NULL;
+
+    if (m->p)
+        next = pick(m->p);
+    else
+        handoff_back(m); // before g may end (H3)
 
     if (next) {
         g_run(next);
@@ -345,7 +377,7 @@ void sched_step_aside(struct m *m)
 {
     struct g *g = m->g;
 
-    sched_enter_as(m);
+    sched_enter_to_wait(m);
     g->budget = G_TICKS;
     g_yield(g);
     leave(m, g, LEAVE_YIELD);
@@ -394,7 +426,13 @@ static int start_here(struct m *m)
     m->errno_here = os_errno();
     m->exceptions = os_exceptions();
     context_adopt(&m->context);
-    err = poller_open(s->poller_kind, 0, &m->poller);
+    m->thread_id = os_thread_id();
+    if (s->handoff.pump_signal && !(m->pump = os_pump_get(s->handoff.pump_signal)))
+        err = -EAGAIN;
+    else if (m->poller)
+        err = poller_reopen(m->poller, 0, m->pump);
+    else
+        err = poller_open(s->poller_kind, 0, m->pump, &m->poller);
     // [M-STARTED] release, pairs with [M-START-SEEN].
     store_release(&m->started, err < 0 ? (uint32_t)-err : M_STARTED);
     os_futex_wake(&m->started, 1);
@@ -415,10 +453,17 @@ void sched_m_main(void *arg)
         idle_take_given(m);
         for (struct g *g; (g = find_work(m));) run(m, g);
         if (s->thread_stop) s->thread_stop(s->thread_arg);
+        poller_shut(m->poller);
     }
+    os_pump_put(m->pump);
+    m->pump = NULL;
+    m->ends = false;
     context_fini(&m->context);
     os_self_set(NULL);
     os_altstack_end(altstack);
+    sched_note_thread(s, -1);
+    // [M-ENDED] release, pairs with [M-REUSED]: the last access but that of its kernel half.
+    store_release(&m->ended, 1);
 }
 
 // ---- Spawn -------------------------------------------------------------------------------------
@@ -493,6 +538,7 @@ static struct g *make(struct sched *s, struct p *p, const struct spawn *how)
     g->cancel.shields = 0;
     g->cancel.bound = NULL;
     g->has_locals = false;
+    g->blocking = 0;
     g->site = how->site;
     set_name(g, how->name);
     context_make(&g->context, g->stack.low, g, how->call, how->only_ints, how->fn,
@@ -510,22 +556,6 @@ static void count_made(struct m *m)
     struct p_counts *c = &m->p->counts;
 
     store_relaxed(&c->made, load_own(&c->made) + 1); // relaxed: see sched_live
-}
-
-// On a coroutine of this runtime.
-static int spawn_inside(struct m *m, struct sched *s, const struct spawn *how)
-{
-    sched_enter_as(m);
-    struct g *g = make(s, m->p, how);
-
-    if (g) {
-        if (how->born) how->born(how->born_arg, g);
-        g_start(g);
-        count_made(m);
-        push_new(m, g);
-    }
-    sched_leave(m);
-    return g ? 0 : -ENOMEM;
 }
 
 static int spawn_outside(struct sched *s, const struct spawn *how)
@@ -546,6 +576,23 @@ static int spawn_outside(struct sched *s, const struct spawn *how)
     }
     sched_go_out(s);
     return err;
+}
+
+// On a coroutine of this runtime.
+static int spawn_inside(struct m *m, struct sched *s, const struct spawn *how)
+{
+    sched_enter_as(m);
+    if (__builtin_expect(!m->p, 0)) return spawn_outside(s, how);
+    struct g *g = make(s, m->p, how);
+
+    if (g) {
+        if (how->born) how->born(how->born_arg, g);
+        g_start(g);
+        count_made(m);
+        push_new(m, g);
+    }
+    sched_leave(m);
+    return g ? 0 : -ENOMEM;
 }
 
 int sched_spawn(struct sched *s, const struct spawn *how)

@@ -22,6 +22,7 @@
 #include "netpoll/netpoll.h"
 #include "sched/globq.h"
 #include "sched/gtable.h"
+#include "sched/handoff.h"
 #include "sched/idle.h"
 #include "sched/m.h"
 #include "sched/p.h"
@@ -38,7 +39,8 @@ struct sched {
     // Constant after sched_start.
     uint32_t n_p;
     struct p *ps;
-    struct m *ms; // as many as Ps; a thread starts when its P is first needed
+    struct m **ms; // by their index; room for m_most
+    uint32_t m_most;
     enum poller_kind poller_kind;
     void (*thread_start)(void *), (*thread_stop)(void *);
     void *thread_arg;
@@ -50,6 +52,7 @@ struct sched {
     uint32_t coroutines_max; // 0: none
     struct offload *helpers; // the runtime's; only handed on (park_helpers)
     bool altstacks;          // workers have one: SIGSEGV is watched
+    void (*tell_stall)(struct sched *s, const struct stall *st); // NULL: nobody listens
 
     // Own locks: each type's header.
     struct stack_depot depot;
@@ -57,9 +60,12 @@ struct sched {
     struct gtable gtable;
     struct idle idle;
     struct sysmon sysmon;
+    struct handoff handoff;
+    atomic_u32 n_ms; // written under the idle lock
 
     // Atomic.
     atomic_u64 made_outside; // coroutines started by threads without a P of ours
+    atomic_u64 ended_away;   // coroutines that ended on an M without a P
     atomic_u32 stopping; // no more spawns; who goes idle looks whether the last one ended
     atomic_u32 outsiders; // threads without a P of ours that are in a spawn or a ready
     atomic_u32 exiting;   // no coroutine is left: every M ends
@@ -67,7 +73,7 @@ struct sched {
     // and sysmon's look. For stamps (decision 12).
     atomic_i64 coarse;
     struct parker stopper; // readied when no coroutine is left after 'stopping'
-    atomic_u32 n_threads;  // that the runtime has started: workers, sysmon
+    atomic_u64 threads;    // sched_note_thread
     atomic_u32 watched;    // somebody wants to know when all is quiet (idle_is_quiet) ...
     struct parker watcher; // ... and is told once, here
 };
@@ -76,6 +82,8 @@ struct sched_config {
     uint32_t workers;
     size_t stack_bytes, guard_bytes;
     enum poller_kind poller_kind;
+    uint32_t threads_max; // 0: the caps alone
+    int pump_signal;      // 0: a free one, -1: none
 };
 
 // Fills *s (zero-filled, hooks set) and starts its first worker; returns when that one has its
@@ -125,18 +133,20 @@ void sched_step_aside(struct m *m);
 // The running coroutine leaves until somebody readies it; called with the wait opened.
 void sched_park(struct m *m, struct g *g);
 
-// Enter and leave the runtime on a coroutine (p.h, P2). Between them this M's P may be touched.
+// Enter and leave the runtime on a coroutine (p.h, P2). Between them this M's P may be
+// touched. Where
+// the P was stolen m->p is NULL after entering: a call that need not wait then does as a thread of
+// the host's, and returns without leaving.
 static inline void sched_enter_as(struct m *m)
 {
-    p_enter(m->p, m->mine);
+    if (__builtin_expect(!m->p || !p_enter(m->p, m->mine), 0)) handoff_lost(m);
 }
 
-static inline struct m *sched_enter(void)
+// The same for a call that is going to wait, or to yield: where there is an idle P it has that one.
+static inline void sched_enter_to_wait(struct m *m)
 {
-    struct m *m = m_self();
-
     sched_enter_as(m);
-    return m;
+    if (__builtin_expect(!m->p, 0)) handoff_regain(m);
 }
 
 static inline void sched_leave(struct m *m)
@@ -145,6 +155,7 @@ static inline void sched_leave(struct m *m)
 }
 
 // Queues a runnable coroutine on this M's P (state RT): into 'next', or behind the others.
+// Where the M has no P: into the global queue.
 void sched_push_next(struct m *m, struct g *g);
 void sched_push(struct m *m, struct g *g);
 // The same from a thread that holds no P of g's runtime. What it touches must not be freed under
@@ -167,6 +178,22 @@ static inline void sched_note_time(struct sched *s)
 {
     store_relaxed(&s->coarse, clock_now()); // relaxed: says no more than itself
 }
+
+// A thread of the runtime's (worker, spare, sysmon) is there now, or is about to end: never more
+// are counted than there are. The word is {changes : 32 | threads : 32}.
+static inline void sched_note_thread(struct sched *s, int n)
+{
+    // relaxed: see deadlock.c
+    add_relaxed(&s->threads, (UINT64_C(1) << 32) + (uint64_t)(int64_t)n);
+}
+
+// An M for a new thread, LAUNCHING: one whose thread ended, or a fresh one. Holder of the idle
+// lock. NULL: too many, or no memory.
+struct m *sched_new_m(struct sched *s);
+
+// Around code on a coroutine that may block; they nest. Elsewhere nothing.
+void sched_blocking_begin(void);
+void sched_blocking_end(void);
 
 // The main function of an M's thread.
 void sched_m_main(void *m);

@@ -3,7 +3,7 @@
 //
 //     start   1 what nobody waits for: Ps, Ms, stacks, tables
 //             2 the first worker, and wait until it has its poller or says why not
-//             3 sysmon, where there is more than one P
+//             3 sysmon
 //     stop    1 stopping: spawns are refused, whoever ends looks whether it was the last
 //             2 the last one readies the stopper
 //             3 whoever made the last ones run from outside goes out
@@ -18,7 +18,21 @@
 #include "sched/g.h"
 #include "sched/sched.h"
 
+#define BLOCKED_MOST 512  // threads that block without a P
 #define OUTSIDER_NS 20000 // between two looks for what takes microseconds
+
+// How many Ms there may be: those with a P, those that compute or block without one, one spare; and
+// their descriptors, two each, are at most a quarter of what the process may have.
+static uint32_t most_threads(uint32_t n_p, uint32_t threads_max)
+{
+    uint32_t most = n_p + 4 * n_p + 64 + BLOCKED_MOST + 1;
+    uint32_t room = os_fd_limit() / 4 / 2;
+
+    if (threads_max && threads_max - 1 < most) most = threads_max - 1; // one is sysmon
+    if (room < most) most = room;
+    if (most > UINT16_MAX) most = UINT16_MAX; // what the ownership word can name
+    return most < n_p ? n_p : most;
+}
 
 static int make_tables(struct sched *s, const struct sched_config *config)
 {
@@ -29,7 +43,10 @@ static int make_tables(struct sched *s, const struct sched_config *config)
     s->n_p = config->workers;
     s->poller_kind = config->poller_kind;
     s->ps = os_alloc(s->n_p * sizeof(struct p), alignof(struct p));
-    s->ms = os_alloc(s->n_p * sizeof(struct m), alignof(struct m));
+    s->m_most = most_threads(s->n_p, config->threads_max);
+    s->ms = os_alloc(s->m_most * sizeof(struct m *), alignof(struct m *));
+    s->handoff.computing_most = 4 * s->n_p + 64;
+    s->handoff.blocked_most = BLOCKED_MOST;
     if (!s->ps || !s->ms) return -ENOMEM;
     globq_init(&s->globq);
     gtable_init(&s->gtable);
@@ -39,25 +56,50 @@ static int make_tables(struct sched *s, const struct sched_config *config)
 
 static void make_workers(struct sched *s)
 {
-    bool alone = s->n_p == 1 && os_fence_heavy_get();
-
     for (uint32_t i = 0; i < s->n_p; i++) {
-        s->ms[i].sched = s;
-        s->ms[i].index = i;
-        s->ms[i].alone = alone ? &s->ms[i] : NULL;
         p_init(&s->ps[i], s, i, &s->depot);
         s->ps[i].runq.alone = s->n_p == 1;
         idle_add(s, &s->ps[i]);
     }
 }
 
+struct m *sched_new_m(struct sched *s)
+{
+    uint32_t n = load_own(&s->n_ms);
+    struct m *m = NULL;
+
+    for (uint32_t i = 0; i < n && !m; i++) {
+        uint32_t launch = load_relaxed(&s->ms[i]->launch); // relaxed: m_launch asks again
+
+        // [M-REUSED] acquire, pairs with [M-ENDED].
+        if (launch == M_FAILED ||
+            (launch == M_LAUNCHED && load_acquire(&s->ms[i]->ended)))
+            m = s->ms[i];
+    }
+    if (!m) {
+        if (n == s->m_most || !(m = os_alloc(sizeof(*m), alignof(struct m)))) return NULL;
+        m->sched = s;
+        m->index = n;
+        m->alone = s->n_p == 1 && os_fence_heavy_get() ? m : NULL;
+        s->ms[n] = m;
+        // [MS-GROWN] release, pairs with [MS-SEEN].
+        store_release(&s->n_ms, n + 1);
+    }
+    // relaxed: join_workers asks behind the caller's lock
+    store_relaxed(&m->launch, M_LAUNCHING);
+    return m;
+}
+
 // 0 | -EAGAIN | -ENOMEM | why its poller could not be had
 static int start_first(struct sched *s)
 {
-    struct m *m = &s->ms[0];
     uint32_t started;
     int err;
 
+    lock_acquire(&s->idle.lock);
+    struct m *m = sched_new_m(s);
+    lock_release(&s->idle.lock);
+    if (!m) return -ENOMEM;
     idle_take_first(s, m);
     err = m_launch(m, sched_m_main);
     if (err < 0) return err;
@@ -71,14 +113,26 @@ static int start_first(struct sched *s)
 
 static void free_tables(struct sched *s)
 {
-    for (uint32_t i = 0; i < s->n_p; i++) {
-        poller_close(s->ms[i].poller);
-        p_fini(&s->ps[i]);
+    for (uint32_t i = 0; i < load_own(&s->n_ms); i++) {
+        poller_close(s->ms[i]->poller);
+        os_free(s->ms[i]);
     }
+    for (uint32_t i = 0; i < s->n_p; i++) p_fini(&s->ps[i]);
+    if (s->handoff.pump_signal) os_pump_end(s->handoff.pump_signal);
     gtable_fini(&s->gtable);
     stack_depot_fini(&s->depot);
     os_free(s->ps);
     os_free(s->ms);
+}
+
+// A signal to reach stuck threads by. Without one the rings are of the kind that needs none.
+// 0 | -EINVAL, -EBUSY (of one that was asked for)
+static int begin_pump(struct sched *s, int wanted)
+{
+    int signal = wanted < 0 ? -EBUSY : os_pump_begin(wanted);
+
+    s->handoff.pump_signal = signal > 0 ? signal : 0;
+    return wanted > 0 && signal < 0 ? signal : 0;
 }
 
 int sched_start(struct sched *s, const struct sched_config *config)
@@ -92,19 +146,26 @@ int sched_start(struct sched *s, const struct sched_config *config)
     }
     make_workers(s);
     sched_note_time(s);
-    err = start_first(s);
+    err = begin_pump(s, config->pump_signal);
+    if (err == 0) err = start_first(s);
     if (err < 0) {
         free_tables(s);
         return err;
     }
     err = sysmon_start(s);
+    if (err < 0 && s->n_p == 1) { // a lone worker can do without: nobody takes its P then
+        if (s->log)
+            s->log(s->log_arg, 4, "coir: no thread to watch the worker: no hand-off");
+        return 0;
+    }
     if (err < 0) sched_fini(s);
     return err;
 }
 
 uint64_t sched_live(struct sched *s)
 {
-    uint64_t ended = 0;
+    // [LIVE-SUM] acquire, pairs with [G-ENDED].
+    uint64_t ended = load_acquire(&s->ended_away);
     uint64_t made = 0;
 
     // Ends before starts: a coroutine that is made meanwhile counts as living, one that ends
@@ -153,8 +214,10 @@ static void join_workers(struct sched *s)
     // look for sleepers.
     store_release(&s->exiting, 1);
     for (uint32_t i = 0; i < s->n_p; i++) idle_wake_any(s);
-    for (uint32_t i = 0; i < s->n_p; i++) {
-        struct m *m = &s->ms[i];
+    idle_wake_spares(s);
+    uint32_t n = load_relaxed(&s->n_ms); // relaxed: nobody adds one any more
+    for (uint32_t i = 0; i < n; i++) {
+        struct m *m = s->ms[i];
 
         if (m_launched(m)) os_thread_join(m->thread);
     }

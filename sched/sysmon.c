@@ -7,19 +7,78 @@
 #include "sched/sched.h"
 
 #define SYSMON_LOOK_NS 1000000
+#define SYSMON_SOON_NS 200000 // after a look that took something or pumped
+#define SYSMON_HOLD_NS 8000000
+#define SYSMON_READY_NS 3000000 // so long on one coroutine: see that there is a spare
 #define SYSMON_CALM 10
 #define GIVE_BATCHES 4 // a look: a third of a millisecond
 
-// True if a worker does not come to what stands in its queue.
-static bool stands_still(struct sysmon *sm, struct p *p)
+// What is known of a P. A coroutine that runs is named by the tick, a stint of an M by the epoch.
+struct watch {
+    uint64_t epoch;
+    uint32_t tick;
+    int64_t since; // it runs this coroutine since then, at least
+    int64_t cpu;   // its thread's CPU time at the last look; -1: not known
+};
+
+static bool is_due(struct p *p, int64_t now)
+{
+    return load_relaxed(&p->timers.earliest) <= now; // relaxed: a look
+}
+
+// Notes what p does. True if it still does what it did at the last look.
+static bool same_as_before(struct watch *w, struct p *p, uint64_t word, int64_t now)
 {
     uint32_t tick = load_relaxed(&p->tick); // relaxed: a statistic
-    bool moved = tick != sm->ticks[p->id];
 
-    sm->ticks[p->id] = tick;
-    // relaxed: a look
-    return !moved && p_word_state(load_relaxed(&p->word)) != P_IDLE &&
-           !runq_empty(&p->runq);
+    if (tick == w->tick && word >> 32 == w->epoch) return true;
+    *w = (struct watch){.epoch = word >> 32, .tick = tick, .since = now, .cpu = -1};
+    if (p_word_state(word) == P_USER)
+        w->cpu = os_thread_cpu(p->sched->ms[p_word_m(word)]->thread_id);
+    return false;
+}
+
+// True if the thread slept since the last look and sleeps now. A clock that stood still alone
+// may be that of a thread without a processor.
+static bool sleeps(struct watch *w, struct m *m)
+{
+    int64_t before = w->cpu;
+
+    w->cpu = os_thread_cpu(m->thread_id);
+    return before >= 0 && w->cpu == before && os_thread_sleeps(m->thread_id);
+}
+
+// p is in USER or BLOCK. Takes it if it is time.
+static void consider(struct sched *s, struct p *p, uint64_t word, int64_t now)
+{
+    struct sysmon *sm = &s->sysmon;
+    struct watch *w = &sm->watches[p->id];
+    struct m *m = s->ms[p_word_m(word)];
+    bool says_so = p_word_state(word) == P_BLOCK;
+    bool blocks = says_so || sleeps(w, m);
+
+    if (!handoff_worth(s, p, m)) return; // H2
+    if (blocks || now - w->since >= SYSMON_READY_NS) idle_want_spares(s, 1);
+    if (!blocks && now - w->since < SYSMON_HOLD_NS) return;
+    if (!handoff_take(s, p, word, blocks)) return;
+    sm->n_taken++;
+    if (!blocks) stall_note(s, m, now - w->since);
+}
+
+// True if a thief could do something for p.
+static bool look_at(struct sched *s, struct p *p, int64_t now)
+{
+    struct watch *w = &s->sysmon.watches[p->id];
+    // [P-SEEN] acquire, pairs with [P-LEAVE]: what its M has noted about itself.
+    uint64_t word = load_acquire(&p->word);
+    uint32_t state = p_word_state(word);
+    bool same = same_as_before(w, p, word, now);
+
+    if (state == P_IDLE) return false;
+    bool wanted =
+        (same && (!runq_empty(&p->runq) || globq_len(&s->globq) > 0)) || is_due(p, now);
+    if (state == P_BLOCK || (state == P_USER && same)) consider(s, p, word, now);
+    return wanted;
 }
 
 static bool all_idle(struct sched *s)
@@ -29,15 +88,23 @@ static bool all_idle(struct sched *s)
     return load_relaxed(&s->idle.n) + load_relaxed(&s->idle.n_retired) == s->n_p;
 }
 
-static void look(struct sched *s)
+// True: look again soon.
+static bool look(struct sched *s)
 {
+    struct sysmon *sm = &s->sysmon;
+    int64_t now = clock_now();
     bool wanted = false;
 
+    sm->n_taken = 0;
     for (uint32_t i = 0; i < s->n_p; i++)
-        if (stands_still(&s->sysmon, &s->ps[i])) wanted = true;
+        if (look_at(s, &s->ps[i], now)) wanted = true;
     // relaxed: looks
     if (wanted && load_relaxed(&s->idle.n) > 0 && load_relaxed(&s->idle.n_spinning) == 0)
         idle_wake_any(s);
+    // Who blocks seldom blocks alone.
+    if (sm->n_taken) idle_want_spares(s, sm->n_taken);
+    stall_tell(s, now);
+    return sm->n_taken > 0;
 }
 
 // Gives memory back. When to come again; CLOCK_NEVER: there is nothing more to give.
@@ -77,16 +144,19 @@ static void sysmon_main(void *arg)
 {
     struct sched *s = arg;
     uint32_t calm = 0;
+    bool soon = false;
 
     while (!load_relaxed(&s->sysmon.stop)) { // relaxed: sysmon_stop joins
-        if (calm < SYSMON_CALM) os_sleep_until(clock_after(SYSMON_LOOK_NS));
+        if (calm < SYSMON_CALM)
+            os_sleep_until(clock_after(soon ? SYSMON_SOON_NS : SYSMON_LOOK_NS));
         sched_note_time(s);
-        look(s);
+        soon = look(s);
+        bool serves = handoff_serve(s);
         int64_t again = give_back(s);
-        calm = all_idle(s) ? calm + 1 : 0;
+        calm = all_idle(s) && !serves && !stall_pending(s) ? calm + 1 : 0;
         if (calm < SYSMON_CALM) continue;
-        int64_t soon = clock_after(SYSMON_LOOK_NS);
-        if (sleep_deep(s, again > soon ? again : soon)) calm = 0;
+        int64_t earliest = clock_after(SYSMON_LOOK_NS);
+        if (sleep_deep(s, again > earliest ? again : earliest)) calm = 0;
     }
 }
 
@@ -95,16 +165,14 @@ int sysmon_start(struct sched *s)
     struct sysmon *sm = &s->sysmon;
     int err;
 
-    if (s->n_p == 1) return 0;
-    sm->ticks = os_alloc(s->n_p * sizeof(sm->ticks[0]), alignof(uint32_t));
-    if (!sm->ticks) return -ENOMEM;
-    add_relaxed(&s->n_threads, 1); // relaxed: before it can show itself
+    sm->watches = os_alloc(s->n_p * sizeof(sm->watches[0]), alignof(struct watch));
+    if (!sm->watches) return -ENOMEM;
     err = os_thread_start(&sm->thread, sysmon_main, s, "coir-sysmon");
     if (err < 0) {
-        add_relaxed(&s->n_threads, (uint32_t)-1); // relaxed: a count
-        os_free(sm->ticks);
+        os_free(sm->watches);
         return err;
     }
+    sched_note_thread(s, 1);
     sm->runs = true;
     return 0;
 }
@@ -128,6 +196,6 @@ void sysmon_stop(struct sched *s)
     fence_seq_cst();
     sysmon_wake(s);
     os_thread_join(sm->thread);
-    os_free(sm->ticks);
+    os_free(sm->watches);
     sm->runs = false;
 }

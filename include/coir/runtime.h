@@ -64,12 +64,16 @@ typedef struct coir_config {
     void *thread_arg;
     coir_switch
         overflow_report; // SIGSEGV report on own threads; default on in coir_run only
-    int pump_signal;     // default: a free real-time signal; -1: none
-    int helpers;         // most helper threads for blocking calls, default 512; -1: none
+    int pump_signal; // reaches stuck threads; default: a free real-time signal; -1: none
+                     // (rings that
+                     // need none); else that one, which must be real-time and nobody's
+    int helpers;     // most helper threads for blocking calls, default 512; -1: none
     unsigned coroutines_max; // a spawn beyond it is -EAGAIN; default: none
-    unsigned threads_max;    // all threads of the runtime
-    int64_t stop_ns;         // coir_run's patience with those who do not end, default 5 s
-    uint64_t seed;           // non-zero: one worker, seeded order, virtual clock
+    unsigned
+        threads_max; // all threads of the runtime; default: 4 computing beside each worker and
+                     // 64, 512 blocked; never less than the workers
+    int64_t stop_ns; // coir_run's patience with those who do not end, default 5 s
+    uint64_t seed;   // non-zero: one worker, seeded order, virtual clock
 } coir_config;
 
 // What a runtime has become. COIR_INFO_INIT fills .size.
@@ -145,6 +149,15 @@ COIR_API int coir_sleep(int64_t ns);
 
 // Sleeps until 'when'; a time that has passed is a yield. 0 | -ECANCELED
 COIR_API int coir_sleep_until(int64_t when);
+
+// Say that the code between may block its thread (a library's own I/O, a lock of the host's): the
+// worker then runs other coroutines on another thread at once, where undeclared code is
+// noticed only
+// after some milliseconds. They nest; waiting coir calls in between are allowed, and end the
+// declaration for what follows them. Never wait, return on the same thread; outside a
+// coroutine, and an end without a begin: nothing.
+COIR_API void coir_blocking_begin(void);
+COIR_API void coir_blocking_end(void);
 
 // The calling coroutine's number, never re-used; 0 outside a coroutine. Never waits.
 COIR_API uint64_t coir_id(void);

@@ -158,6 +158,31 @@ static int waits_for_a_reader(void *arg)
     return 7;
 }
 
+static void computes_and_sends(void)
+{
+    int64_t until = coir_now() + 60 * COIR_MS;
+
+    while (coir_now() < until) continue;
+    EQ(coir_chan_send(chan, NULL, COIR_FOREVER), 0);
+}
+
+static void yields_a_while(void)
+{
+    int64_t until = coir_now() + 30 * COIR_MS;
+
+    while (coir_now() < until) EQ(coir_yield(), 0);
+}
+
+// Its worker is taken from it, and is idle when the others are done.
+static int waits_for_a_hog(void *arg)
+{
+    (void)arg;
+    EQ(go(yields_a_while), 0);
+    EQ(go(computes_and_sends), 0);
+    EQ(coir_chan_recv(chan, NULL, COIR_FOREVER), 0);
+    return 10;
+}
+
 static void takes_its_time(void *arg)
 {
     (void)arg;
@@ -232,6 +257,7 @@ int main(void)
         EQ(run(workers, waits_for_a_sleeper, NULL), 6);
         EQ(run(workers, waits_for_a_reader, NULL), 7);
         EQ(run(workers, asks, NULL), 8);
+        EQ(run(workers, waits_for_a_hog, NULL), 10);
         helpers_are_coirs_own(workers);
         everybody_is_listed(workers);
         EQ(run(workers, waits_for_a_thread, NULL), -EDEADLK); // once the thread has ended

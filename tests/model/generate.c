@@ -62,7 +62,17 @@ static int64_t deadline_of(const struct shape *s)
 // Now and then a worker is outside the runtime for a while.
 static void compute_a_little(void)
 {
-    if (sim_choose(2, 24)) sim_hog(20000);
+    if (!sim_choose(2, 24)) return;
+    switch (sim_choose(8, 2)) {
+    case 1: sim_hog(12000000); break; // long enough to lose its P
+    case 2:
+        coir_blocking_begin();
+        sim_nap(2000000);
+        coir_blocking_end();
+        break;
+    case 3: sim_nap(4000000); break; // blocks, and does not say so
+    default: sim_hog(20000);
+    }
 }
 
 static void send_one(struct shape *s, coir_chan *c, uint32_t value)

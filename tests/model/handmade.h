@@ -14,6 +14,10 @@ void scene_queue_overflow(void);
 void scene_hog(void);
 void scene_short_of_memory(void);
 
+void scene_hogs_everywhere(void);
+void scene_in_flight_behind_a_hog(void);
+void scene_hogs_come_and_go(void);
+
 void scene_ping_pong(void);
 void scene_thread_and_coroutine(void);
 void scene_chan_ledger(void);

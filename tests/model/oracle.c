@@ -6,9 +6,12 @@
 #include "tests/model/sim.h"
 
 #define PATIENCE_NS 3000000
+#define TAKE_NS 15000000 // until a P is taken from one who computes
 
 static coir_runtime *watched;
 static int64_t stands_since; // work, behind one who computes; 0: none does
+static bool none_was_idle;   // by then
+static uint64_t moves;       // coroutines run and Ps taken by then
 
 void oracle_watch(coir_runtime *rt)
 {
@@ -19,12 +22,14 @@ void oracle_reset(void)
 {
     watched = NULL;
     stands_since = 0;
+    moves = 0;
+    none_was_idle = false;
 }
 
 static bool somebody_computes(void)
 {
     for (uint32_t i = 0; i < SIM_THREADS; i++)
-        if (sim.threads[i].wait == SIM_HOG) return true;
+        if (sim.threads[i].wait == SIM_HOG || sim.threads[i].wait == SIM_NAP) return true;
     return false;
 }
 
@@ -69,18 +74,34 @@ static void check_queues(struct sched *s)
     if (has_next(s)) sim_fail("work stands in a 'next' and nobody runs");
 }
 
+static uint64_t count_moves(struct sched *s)
+{
+    uint64_t sum = s->handoff.n_taken.value;
+
+    for (uint32_t i = 0; i < s->n_p; i++) sum += s->ps[i].tick.value;
+    return sum;
+}
+
 // Somebody computes outside the runtime. What stands behind him wakes others only after a while
 // (sched/idle.h, W4 and W5), but sysmon looks every millisecond and finds it at the second look.
 static void check_behind_hog(struct sched *s)
 {
-    if (s->idle.n.value == 0 || !(s->globq.n.value || has_ring_work(s) || has_next(s))) {
+    bool nobody_idle = s->idle.n.value == 0;
+
+    // Where there is no idle P the next who runs may compute too: from then on again.
+    bool moved = nobody_idle ? count_moves(s) != moves : none_was_idle;
+
+    if (!(s->globq.n.value || has_ring_work(s) || has_next(s)) || moved) {
+        moves = count_moves(s);
+        none_was_idle = nobody_idle;
         stands_since = 0;
         return;
     }
     if (!stands_since) stands_since = sim.now;
-    if (!sim.jumps && sim.now - stands_since > PATIENCE_NS)
-        sim_fail("work stands behind one who computes for 3 ms, and %u Ps are idle",
-                 s->idle.n.value);
+    if (sim.jumps || sim.threads_fail || sim.allocs_fail) return;
+    if (sim.now - stands_since > (nobody_idle ? TAKE_NS : PATIENCE_NS))
+        sim_fail("work stands behind one who computes for %lld ms, and %u Ps are idle",
+                 (long long)(sim.now - stands_since) / 1000000, s->idle.n.value);
 }
 
 void oracle_idle(void)

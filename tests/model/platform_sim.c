@@ -133,6 +133,27 @@ uint64_t os_thread_id(void)
     return sim.current + 1;
 }
 
+// Who computes uses its processor up; who is blocked does not.
+static bool computes(const struct sim_thread *t)
+{
+    return t->wait == SIM_HOG || t->wait == SIM_RUNS;
+}
+
+int64_t os_thread_cpu(uint64_t id)
+{
+    return computes(&sim.threads[id - 1]) ? sim.now : (int64_t)id;
+}
+
+bool os_thread_sleeps(uint64_t id)
+{
+    return !computes(&sim.threads[id - 1]);
+}
+
+unsigned os_fd_limit(void)
+{
+    return 1024;
+}
+
 uint64_t *os_lock_ranks(void)
 {
     return &sim_self()->ranks;

@@ -43,7 +43,7 @@ struct os_ring {
     uint32_t flags, sq_entries, cq_entries;
     uint32_t owner; // worker + 1, once it entered
     struct io_uring_sqe sq[SQ_MOST];
-    uint32_t n_queued;
+    uint32_t n_queued, n_published; // the pump submits what is published
     struct completions cq, overflow, tasks;
 };
 
@@ -54,9 +54,15 @@ static struct kernel_op {
     bool canceled;
 } ops[OPS];
 
+// The pump: a box a worker, the ring that its handler enters, and whether the signal is under way.
+static struct os_pump pumps[SIM_THREADS];
+static struct os_ring *pumped[SIM_THREADS];
+
 void ring_reset(void)
 {
     memset(ops, 0, sizeof(ops));
+    memset(pumps, 0, sizeof(pumps));
+    memset(pumped, 0, sizeof(pumped));
 }
 
 static void push(struct completions *c, const struct io_uring_cqe *cqe)
@@ -212,11 +218,14 @@ static bool try_end(struct kernel_op *op)
     return true;
 }
 
+static bool pump_step(void);
+
 bool ring_step(void)
 {
     uint32_t can[OPS];
     uint32_t n = 0;
 
+    if (pump_step()) return true;
     for (uint32_t i = 0; i < OPS; i++)
         if (ops[i].ring && could_end(&ops[i])) can[n++] = i;
     while (n) {
@@ -368,6 +377,7 @@ static uint32_t submit(struct os_ring *r)
     for (uint32_t i = 0; i < n; i++) start(r, &r->sq[i]);
     memmove(r->sq, r->sq + n, (r->n_queued - n) * sizeof(r->sq[0]));
     r->n_queued -= n;
+    r->n_published -= n < r->n_published ? n : r->n_published;
     while (sim.kernel_works && sim_choose(2, 4)) kernel_step();
     return n;
 }
@@ -376,7 +386,8 @@ int os_ring_enter(struct os_ring *r, bool wait, int64_t deadline)
 {
     sim_step(STEP_ENTER);
     sim_drain();
-    if (r->owner && r->owner != sim.current + 1)
+    bool bound = r->flags & (IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_COOP_TASKRUN);
+    if (bound && r->owner && r->owner != sim.current + 1)
         sim_fail("a ring was entered by a foreign thread");
     r->owner = sim.current + 1;
     run_tasks(r);
@@ -392,6 +403,83 @@ int os_ring_enter(struct os_ring *r, bool wait, int64_t deadline)
         run_tasks(r);
     }
     return submitted;
+}
+
+void os_ring_publish(struct os_ring *r)
+{
+    r->n_published = r->n_queued;
+}
+
+// ---- The pump -------------------------------------------------------------------------
+
+int os_pump_begin(int wanted)
+{
+    return wanted ? wanted : 60;
+}
+
+void os_pump_end(int signal)
+{
+    (void)signal;
+}
+
+struct os_pump *os_pump_get(int signal)
+{
+    struct os_pump *p = &pumps[sim.current];
+
+    *p = (struct os_pump){.thread = sim.current + 1, .signal = signal, .ring_fd = -1};
+    pumped[sim.current] = NULL;
+    return p;
+}
+
+void os_pump_put(struct os_pump *p)
+{
+    if (p) pumped[p - pumps] = NULL;
+}
+
+void os_ring_pumped_by(struct os_ring *r, struct os_pump *p)
+{
+    pumped[p - pumps] = r;
+}
+
+// The signal comes when the kernel likes: kernel_step.
+void os_pump_send(struct os_pump *p)
+{
+    sim_step(STEP_ENTER);
+    sim_drain();
+    p->sent.value = 1;
+    kernel_changed();
+}
+
+// The handler, at a point of its thread: all that it does happens between two points.
+static void handle(struct os_pump *p)
+{
+    struct os_ring *r = pumped[p - pumps];
+
+    sim_note(STEP_FINISH << 8 | 255);
+    if (p->open.value && r) {
+        uint32_t n = r->n_published;
+        run_tasks(r);
+        for (uint32_t i = 0; i < n; i++) start(r, &r->sq[i]);
+        memmove(r->sq, r->sq + n, (r->n_queued - n) * sizeof(r->sq[0]));
+        r->n_queued -= n;
+        r->n_published = 0;
+        run_tasks(r);
+    }
+    if (p->open.value && p->asked.value == PUMP_ASKED) {
+        p->n_frames = 0;
+        p->asked.value = PUMP_ANSWERED;
+    }
+    p->sent.value = 0;
+}
+
+static bool pump_step(void)
+{
+    for (uint32_t i = 0; i < SIM_THREADS; i++) {
+        if (!pumps[i].sent.value || sim_choose(2, 4)) continue;
+        handle(&pumps[i]);
+        return true;
+    }
+    return false;
 }
 
 bool os_ring_needs_enter(struct os_ring *r)

@@ -341,7 +341,7 @@ void sim_fence(void)
 static const char *wait_name(enum sim_wait wait)
 {
     static const char *const names[] = {"free",   "runs", "futex", "sleep", "join",
-                                        "kernel", "ring", "hog",   "ended"};
+                                        "kernel", "ring", "hog",   "nap",   "ended"};
     return names[wait];
 }
 
@@ -431,6 +431,12 @@ void sim_hog(int64_t ns)
 {
     sim_step(6);
     sim_block(SIM_HOG, NULL, sim.now + ns);
+}
+
+void sim_nap(int64_t ns)
+{
+    sim_step(6);
+    sim_block(SIM_NAP, NULL, sim.now + ns);
 }
 
 // ---- Workers --------------------------------------------------------------------------

@@ -41,6 +41,7 @@ enum sim_wait {
     SIM_KERNEL, // until something changed in the kernel
     SIM_RING,   // for a completion
     SIM_HOG,    // computes; outside the runtime
+    SIM_NAP,    // blocks; outside the runtime
     SIM_ENDED   // not yet joined
 };
 
@@ -158,6 +159,8 @@ void sim_wake(uint32_t thread);
     sim_expect((deadline) != INT64_MAX && os_now() >= (deadline))
 // The current worker computes for so long, without a point.
 void sim_hog(int64_t ns);
+// The current worker sleeps in foreign code for so long.
+void sim_nap(int64_t ns);
 // Makes the current worker's stores visible; all workers'.
 void sim_drain(void);
 void sim_drain_all(void);

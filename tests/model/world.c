@@ -11,6 +11,7 @@ void world_start(struct world *w, unsigned workers, uint32_t left)
     config.workers = workers;
     config.stack_bytes = 16 << 10;
     config.guard_bytes = 4096;
+    config.pump_signal = sim.seed % 16 == 5 ? -1 : 0;
     config.driver = sim.seed % 4 == 3 ? COIR_DRIVER_EPOLL : COIR_DRIVER_URING;
     config.helpers = 1 + (int)(sim.seed % 3);
     *w = (struct world){0};
