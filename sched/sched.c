@@ -282,19 +282,31 @@ static struct g *find_work(struct m *m)
 
 // ---- Switching -------------------------------------------------------------------------------
 
-// The coroutine's wait is committed; if it was cancelled before that could be seen, ends it.
-static void commit_park(struct m *m, struct g *g)
+// False: a ready came meanwhile.
+static bool commit_and_look(struct g *g)
 {
     // Read before it may run elsewhere.
     uint64_t ticket = load_own(&g->task.wait);
 
-    if (maybe("left its stack, not yet committed")) choice_point();
-    if (!g_commit(g)) {
-        sched_push(m, g); // a ready came meanwhile
-        return;
-    }
+    if (!g_commit(g)) return false;
+    if (maybe("committed, not yet looked")) choice_point();
     // [CANCEL-LOOK] seq_cst, pairs with [CANCEL-SET]; behind [G-COMMIT].
     if (load_seq_cst(&g->cancel.asked) & CANCEL_ASKED) sched_cancel_wait(g, ticket);
+    return true;
+}
+
+// The coroutine's wait is committed; if it was cancelled before that could be seen, ends it.
+static void commit_park(struct m *m, struct g *g)
+{
+    // It may run and end elsewhere before the look: its memory stays, but for a mapping of its
+    // own, which goes only after gtable_clear.
+    struct gtable *keeps = g->sized ? &g->sched->gtable : NULL;
+
+    if (maybe("left its stack, not yet committed")) choice_point();
+    if (keeps) lock_acquire(&keeps->lock);
+    bool parked = commit_and_look(g);
+    if (keeps) lock_release(&keeps->lock);
+    if (!parked) sched_push(m, g);
 }
 
 static void release(struct m *m, struct g *g)
