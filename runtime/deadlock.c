@@ -29,6 +29,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/maybe.h"
 #include "base/platform.h"
 #include "coir/spawn.h"
 #include "io/offload.h"
@@ -83,6 +84,9 @@ enum deadlock deadlock_look(coir_runtime *rt)
     if (load_acquire(&s->outsiders)) return DEADLOCK_MAYBE;
     gtable_each(&s->gtable, count, &census);
     if (census.others || !census.parked) return DEADLOCK_NO;
+    // Long enough for a thread of the host's to wake somebody and end.
+    if (maybe("counted the parked, not yet the threads"))
+        for (int i = 0; i < 100; i++) choice_point();
     bool alone = is_alone(rt, &helped);
     if (!idle_is_quiet(s, &after) || after != before) return DEADLOCK_NO;
     return alone && !helped ? DEADLOCK_YES : DEADLOCK_MAYBE;
