@@ -172,8 +172,11 @@ bool idle_is_quiet(struct sched *s, uint64_t *ret_epoch)
     // relaxed, all: written under this lock, but for a P's way from USER to RT and back
     bool quiet = s->idle.n_expecting == 0 && !work_anywhere(s) &&
                  load_relaxed(&s->idle.n) + load_relaxed(&s->idle.n_retired) == s->n_p;
-    for (uint32_t i = 0; i < s->n_p; i++)
+    for (uint32_t i = 0; i < s->n_p; i++) {
+        // A thief may have run them while their home went to sleep: so they are asked themselves.
+        if (load_relaxed(&s->ps[i].timers.earliest) != CLOCK_NEVER) quiet = false;
         *ret_epoch += load_relaxed(&s->ps[i].word) >> 32;
+    }
     lock_release(&s->idle.lock);
     return quiet;
 }
@@ -300,14 +303,6 @@ void idle_retire(struct m *m)
     idle_wake(m->sched);
 }
 
-// p's home sleeps until something happens by itself: a timer, or the end of an operation.
-static void expect_locked(struct idle *idle, struct p *p)
-{
-    if (p->expects) return;
-    p->expects = true;
-    idle->n_expecting++;
-}
-
 // To bed: at home, or among the spares. False: the runtime ends, and nobody would wake a spare.
 static bool lie_down(struct m *m, struct p *home, bool *ret_keeper)
 {
@@ -319,10 +314,8 @@ static bool lie_down(struct m *m, struct p *home, bool *ret_keeper)
         p_give(home);
         home->m = m;
         put_idle_locked(&s->idle, home);
-        // relaxed: our own timers until now; later ones say so themselves (idle_arm)
-        if (poller_in_flight(m->poller) > 0 ||
-            load_relaxed(&home->timers.earliest) != CLOCK_NEVER)
-            expect_locked(&s->idle, home);
+        home->expects = poller_in_flight(m->poller) > 0;
+        if (home->expects) s->idle.n_expecting++;
         m->p = NULL;
     } else if (load_relaxed(&s->exiting)) { // relaxed: idle_wake_spares holds the lock
         stays = false;
@@ -402,10 +395,7 @@ int idle_arm(struct m *m, struct g *g, int64_t when)
     // Behind the lock: if p is idle its home is asleep, or will read the earliest time behind our
     // lock; if it is held, its M reads it before it sleeps.
     lock_acquire(&s->idle.lock);
-    if (err == 0 && list_linked(&p->idle_node)) {
-        expect_locked(&s->idle, p);
-        if (p->m) poller_break(p->m->poller);
-    }
+    if (err == 0 && list_linked(&p->idle_node) && p->m) poller_break(p->m->poller);
     lock_release(&s->idle.lock);
     return err;
 }

@@ -43,9 +43,10 @@ struct sched;
 
 struct idle {
     struct lock lock;
-    struct list ps;       // idle Ps, last one first; guarded by lock
-    struct list spares;   // Ms that sleep without a P, last one first; guarded by lock
-    uint32_t n_expecting; // of the idle Ps, those that expect something; guarded by lock
+    struct list ps;     // idle Ps, last one first; guarded by lock
+    struct list spares; // Ms that sleep without a P, last one first; guarded by lock
+    uint32_t
+        n_expecting; // of the idle Ps, those that expect the end of an operation; the same
 
     // Atomic: written under the lock, read by anybody.
     atomic_u32 n;
