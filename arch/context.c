@@ -127,7 +127,7 @@ void context_fini(struct context *c)
 
 void context_make(struct context *c, void *low, void *top, const struct arch_call *call,
                   bool only_ints, void (*fn)(void), void (*enter)(void *word),
-                  void (*leave)(void))
+                  void (*leave)(uintptr_t value), void **ret_low_mark)
 {
     size_t bytes = only_ints ? FRAME_BYTES_INTS : FRAME_BYTES;
     uintptr_t base = ((uintptr_t)top & ~(uintptr_t)15) - bytes;
@@ -141,6 +141,8 @@ void context_make(struct context *c, void *low, void *top, const struct arch_cal
 #endif
     // The registers that nobody reads are zero, the frame pointer above all: walks end there.
     memset(frame, 0, offsetof(struct entry_frame, call));
+    frame->low_mark = (uintptr_t)ret_low_mark;
+    *ret_low_mark = (void *)(base + bytes);
     frame->leave = (uintptr_t)leave;
     frame->enter = (uintptr_t)enter;
     frame->base = base;

@@ -2,7 +2,7 @@
 // context - a stack and the point where it goes on; the switch between two of them.
 //
 //      context_make                     first switch to it             fn returns
-//      [ entry frame on the stack ] --> enter(word), fn(arguments) --> leave(), never returns
+//      [ entry frame on the stack ] --> enter(word), fn(arguments) --> leave(value), never returns
 //
 // A switch saves the six registers that a callee must keep and the stack pointer, nothing else:
 // MXCSR and the x87 control word belong to the thread, errno to the scheduler (decision 12). The
@@ -70,12 +70,17 @@ struct context {
 };
 
 // Prepares a context on the empty stack from low to top: its first activation calls enter(word)
-// with the switcher's word, then fn with the captured arguments, then leave(), which must not
-// return. 'only_ints': fn takes nothing but what stands in call->ints; the frame is a third then,
-// and fewer cache lines are most of what a short life saves.
+// with the switcher's word, then fn with the captured arguments, then leave(value), which must not
+// return; 'value' is what fn left in the register of integer results. 'only_ints': fn takes
+// nothing but what stands in call->ints; the frame is a third then, and fewer cache lines are most
+// of what a short life saves.
+//
+// leave runs on the stack below *ret_low_mark, which is set to where fn's frame begins: leave would
+// overwrite that frame, as any call would. What must outlive fn there (an open scope) is kept by
+// moving the mark down to it, to an address divisible by 16, before fn returns.
 void context_make(struct context *c, void *low, void *top, const struct arch_call *call,
                   bool only_ints, void (*fn)(void), void (*enter)(void *word),
-                  void (*leave)(void));
+                  void (*leave)(uintptr_t value), void **ret_low_mark);
 
 // Makes *c the context of the calling thread's own stack.
 void context_adopt(struct context *c);

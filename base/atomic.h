@@ -62,6 +62,8 @@ void sim_point(void);
 #define fence_seq_cst() sim_fence()
 // A place where another worker may run although no shared word is touched.
 #define choice_point() sim_point()
+// The caller's words in some memory become plain memory again: a frame that returns.
+#define atomics_end() sim_fence()
 
 #else
 
@@ -69,6 +71,7 @@ void sim_point(void);
 #define ATOMIC_STORE(w, x, order) __atomic_store_n(&(w)->value, x, order)
 #define ATOMIC_RMW() ((void)0)
 #define choice_point() ((void)0)
+#define atomics_end() ((void)0)
 
 #if defined(__SANITIZE_THREAD__)
 #define ATOMIC_FENCE_BY_HAND 1

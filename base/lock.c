@@ -38,8 +38,9 @@ void lock_acquire_slow(struct lock *l)
 }
 
 #if defined(COIR_DEBUG) || defined(COIR_MODEL)
-// A count of four bits a rank, but all the rest for OBJECT: a select holds many.
-#define OBJECT_SHIFT 40u
+// A count of four bits a rank, but all the rest for OBJECT: a select holds many. A closing
+// scope holds its outer one's.
+#define OBJECT_SHIFT 44u
 
 static_assert((LOCK_RANK_COUNT - 1) * 4 <= OBJECT_SHIFT, "every rank has its count");
 
@@ -54,6 +55,8 @@ void lock_note_acquire(const struct lock *l)
     uint64_t others = *ranks & ((UINT64_C(1) << OBJECT_SHIFT) - 1);
     uint32_t from = l->rank == LOCK_RANK_OBJECT ? 0 : rank_shift(l->rank);
 
+    // An outer scope's lock before an inner one's.
+    if (l->rank == LOCK_RANK_SCOPE) from += 4;
     // Else a lower rank is taken under a higher one, or one beside its like.
     must(others >> from == 0);
     *ranks += UINT64_C(1) << rank_shift(l->rank);

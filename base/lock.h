@@ -23,7 +23,9 @@ enum lock_rank {
     LOCK_RANK_OBJECT,  // channels, mutexes, waitgroups: one at a time, but for a select's
     LOCK_RANK_FD,      // a descriptor's turns
     LOCK_RANK_OFFLOAD, // the queue of jobs for helpers
+    LOCK_RANK_SCOPE,   // cancels ready coroutines; an outer one before an inner one
     LOCK_RANK_GTABLE,  // walks ready coroutines
+    LOCK_RANK_SELF,    // what a thread waits for, within reach of a cancel
     LOCK_RANK_TIMERS,  // an expiry asks pollers to cancel
     LOCK_RANK_IDLE,
     LOCK_RANK_GLOBQ,

@@ -66,10 +66,16 @@ uint64_t *os_lock_ranks(void);
 // where nothing runs in between.
 #define OS_SCRATCH_BYTES 320
 void *os_scratch(void);
+// OS_AREA_BYTES more of its own, zero-filled when it starts: what an ordinary thread has where a
+// coroutine has its descriptor.
+#define OS_AREA_BYTES 64
+void *os_area(void);
 // Where this thread's errno lives. Same rule: fetch it again after every switch, or keep it in
 // the M.
 int *os_errno(void);
 
+// Threads that the process has, this one too; 0 where the kernel does not tell.
+unsigned os_thread_count(void);
 // True if this thread has a shadow stack (CET): a switch would end the process.
 bool os_shadow_stack(void);
 

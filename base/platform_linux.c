@@ -201,6 +201,7 @@ static _Thread_local void *self;
 static _Thread_local uint64_t lock_ranks;
 static _Thread_local uint64_t thread_id;
 static _Thread_local alignas(16) char scratch[OS_SCRATCH_BYTES];
+static _Thread_local alignas(16) char area[OS_AREA_BYTES];
 
 __attribute__((noinline)) void *os_self(void)
 {
@@ -254,6 +255,12 @@ __attribute__((noinline)) void *os_scratch(void)
 {
     __asm__ volatile("");
     return scratch;
+}
+
+__attribute__((noinline)) void *os_area(void)
+{
+    __asm__ volatile("");
+    return area;
 }
 
 __attribute__((noinline)) int *os_errno(void)
@@ -378,6 +385,20 @@ unsigned os_cpu_count(void)
 
     if (quota < n) n = quota;
     return n > 0 ? n : 1;
+}
+
+// ---- How many threads ------------------------------------------------------------------------
+
+unsigned os_thread_count(void)
+{
+    FILE *file = fopen("/proc/self/status", "re");
+    char line[256];
+    unsigned n = 0;
+
+    while (file && fgets(line, sizeof(line), file))
+        if (strncmp(line, "Threads:", 8) == 0) n = (unsigned)strtoul(line + 8, NULL, 10);
+    if (file) fclose(file);
+    return n;
 }
 
 // ---- Memory --------------------------------------------------------------------------------

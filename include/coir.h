@@ -9,7 +9,9 @@
 #include <coir/chan.h>
 #include <coir/debug.h>
 #include <coir/io.h>
+#include <coir/local.h>
 #include <coir/runtime.h>
+#include <coir/scope.h>
 #include <coir/spawn.h>
 #include <coir/sync.h>
 

@@ -72,7 +72,7 @@ int spawn(coir_runtime *rt, const coir_options *opts, F &&f, const char *file, i
     static_assert(std::is_invocable_v<fn &>,
                   "coir::go: takes a callable without arguments");
     static const bool named = [&] {
-        site_of<fn>() = {file, function, line, true};
+        site_of<fn>() = {file, function, line, true, 0};
         return true;
     }();
     (void)named;

@@ -290,6 +290,25 @@ static short events_of(const struct op *op, enum fd_side side)
     return side == FD_READS ? POLLIN : POLLOUT;
 }
 
+static bool is_closing(struct fd *f)
+{
+    lock_acquire(&f->lock);
+    bool closing = f->closing;
+    lock_release(&f->lock);
+    return closing;
+}
+
+// poll(2) where a cancel of the thread's scopes, and their deadline, end it too.
+static int poll_in_reach(struct pollfd fds[2], int64_t deadline)
+{
+    int err = park_break_begin(fds[1].fd);
+
+    if (err < 0) return err;
+    int n = os_poll(fds, 2, park_until(deadline));
+    park_break_end();
+    return n;
+}
+
 // An ordinary thread: poll(2) on the descriptor and the break, then the call (rule 5).
 static int32_t run_on_thread(struct fd_use *use, struct op *op, int64_t deadline)
 {
@@ -301,16 +320,18 @@ static int32_t run_on_thread(struct fd_use *use, struct op *op, int64_t deadline
     while (result == -EAGAIN) {
         struct pollfd fds[2] = {{.fd = op->fd, .events = events_of(op, use->side)},
                                 {.fd = use->break_fd, .events = POLLIN}};
-        int n = os_poll(fds, 2, deadline);
+        int n = poll_in_reach(fds, deadline);
 
         if (n < 0)
             result = n;
         else if (fds[1].revents)
-            result = -EBADF;
+            result = is_closing(use->fd) ? -EBADF : -ECANCELED;
         else if (fds[0].revents)
             result = try_or_call(op);
         else if (clock_now() >= deadline)
             result = -ETIMEDOUT;
+        else if ((err = park_canceled()) < 0)
+            result = err;
     }
     close_break(use);
     return result;

@@ -320,6 +320,15 @@ static bool works_locked(struct offload *pool)
     return pool->n_working > 0 || !list_empty(&pool->waiting);
 }
 
+uint32_t offload_threads(struct offload *pool, bool *ret_busy)
+{
+    lock_acquire(&pool->lock);
+    uint32_t n = pool->n_threads;
+    *ret_busy = works_locked(pool);
+    lock_release(&pool->lock);
+    return n;
+}
+
 int offload_close(struct offload *pool, int64_t deadline)
 {
     struct parker here = {0};

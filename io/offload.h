@@ -50,6 +50,10 @@ int offload_open(const struct offload_config *config, struct offload **ret_pool)
 // 0 | > 0: so many helpers still work, nothing was freed
 int offload_close(struct offload *pool, int64_t deadline);
 
+// How many helpers there are, those that are being started too. *ret_busy: a job waits or runs;
+// what it wakes shows before it is over. Any thread.
+uint32_t offload_threads(struct offload *pool, bool *ret_busy);
+
 // Runs fn(arg) on a helper of the running coroutine's runtime and waits for its end; an ordinary
 // thread runs it itself. The deadline and a cancel end the wait only while the job has not
 // started. 'armed' is called, if not NULL, with the open wait before the job is queued: who claims

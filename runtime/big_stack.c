@@ -30,6 +30,7 @@ static int call_in(struct g *g, size_t bytes, void (*fn)(void *), void *arg)
     g->big = s;
     context_on_stack(s->low, s, fn, arg);
     g->big = outer;
+    scope_memory_ends(s->low, s);
     stack_put_sized(d, s);
     return 0;
 }
@@ -47,6 +48,7 @@ static int call_alone(size_t bytes, void (*fn)(void *), void *arg)
     if (err == 0) {
         os_stack_note(base + guard, base + guard + usable);
         context_on_stack(base + guard, base + guard + usable, fn, arg);
+        scope_memory_ends(base + guard, base + guard + usable);
     }
     if (base) os_unmap(base, guard + usable);
     return err < 0 ? -ENOMEM : 0;

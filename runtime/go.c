@@ -26,8 +26,6 @@ static_assert(sizeof(struct arch_call) <= OS_SCRATCH_BYTES,
               "the area of an ordinary thread");
 
 // Called by the stub, which has saved every argument register before.
-struct arch_call *spawn_capture_area(void);
-
 __attribute__((noinline)) struct arch_call *spawn_capture_area(void)
 {
     struct m *m = m_self();
@@ -52,7 +50,7 @@ static int failed(coir_runtime *rt, int err, const coir_site *site)
     return err;
 }
 
-static int spawn(coir_runtime *rt, const coir_options *opts, struct spawn *how)
+int runtime_spawn(coir_runtime *rt, const coir_options *opts, struct spawn *how)
 {
     if (!how->fn) return -EINVAL;
     if (!rt && opts) rt = opts->rt;
@@ -77,7 +75,7 @@ int coir_spawn_commit_(coir_runtime *rt, const coir_options *opts, void (*fn)(vo
                         .fn = fn,
                         .site = site};
 
-    return spawn(rt, opts, &how);
+    return runtime_spawn(rt, opts, &how);
 }
 
 int coir_spawn(coir_runtime *rt, const coir_options *opts, void (*fn)(void *), void *arg)
@@ -88,7 +86,7 @@ int coir_spawn(coir_runtime *rt, const coir_options *opts, void (*fn)(void *), v
     memset(call.ints, 0, sizeof(call.ints));
     call.ints[0] = (uintptr_t)arg;
     if (!rt && !(opts && opts->rt) && !runtime_self()) return -EINVAL;
-    return spawn(rt, opts, &how);
+    return runtime_spawn(rt, opts, &how);
 }
 
 // ---- Yield and sleep ---------------------------------------------------------------------------
@@ -98,7 +96,7 @@ int coir_yield(void)
     struct m *m = m_self();
 
     if (!m || !m->g) return 0;
-    if (g_canceled(m->g)) return -ECANCELED;
+    if (cancel_asked(&m->g->cancel)) return -ECANCELED;
     park_watch_leave("yield");
     sched_step_aside(m);
     return 0;
@@ -152,14 +150,12 @@ uint64_t coir_id(void)
 
 void coir_shield_begin(void)
 {
-    struct g *g = g_self();
-
-    if (g) g->shields++;
+    cancel_self()->shields++;
 }
 
 void coir_shield_end(void)
 {
-    struct g *g = g_self();
+    struct cancel *c = cancel_self();
 
-    if (g && g->shields > 0) g->shields--;
+    if (c->shields > 0) c->shields--;
 }

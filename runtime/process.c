@@ -41,24 +41,30 @@ static bool obey_locked(struct host *h)
     return true;
 }
 
-void host_sleep(coir_runtime *rt)
+bool host_sleep(coir_runtime *rt)
 {
     struct host *h = &rt->host;
+    enum deadlock dead = DEADLOCK_NO;
     bool changed = false;
+    int64_t nap = 0;
 
     lock_acquire(&h->lock);
     while (!h->over || !list_empty(&h->askers)) {
         if (obey_locked(h)) {
             changed = true;
+            dead = DEADLOCK_NO; // whoever asked looked as if nobody would wake it
             continue;
         }
+        if (dead == DEADLOCK_YES) break;
         lock_release(&h->lock);
-        parker_park(&h->parker, CLOCK_NEVER);
+        dead = deadlock_look_or_sleep(rt, &nap);
         lock_acquire(&h->lock);
     }
+    bool over = h->over;
     h->there = false;
     lock_release(&h->lock);
     if (changed) os_signals_set(&rt->starter_mask);
+    return over;
 }
 
 void host_wake(coir_runtime *rt)
@@ -67,7 +73,7 @@ void host_wake(coir_runtime *rt)
 
     lock_acquire(&h->lock);
     h->over = true;
-    parker_unpark(&h->parker);
+    parker_unpark(&rt->sched.watcher);
     lock_release(&h->lock);
 }
 
@@ -83,7 +89,7 @@ static void ask_host(coir_runtime *rt, const sigset_t *set)
     if (asks) {
         w.ticket = wait_open_shielded(w.task, "signal mask", NULL);
         list_push_back(&h->askers, &w.node);
-        parker_unpark(&h->parker);
+        parker_unpark(&rt->sched.watcher);
     }
     lock_release(&h->lock);
     if (asks) park(w.task, CLOCK_NEVER);

@@ -3,7 +3,8 @@
 //
 //     coir_start   config, driver by trying (a ring, else epoll), scheduler
 //     coir_stop    cancel all, drain until the deadline; 0 left: end the workers, free all
-//     coir_run     start, one coroutine, stop; who does not end is named and abandoned
+//     coir_run     start, one coroutine, stop; who does not end is named and abandoned; where
+//                  nothing can run any more, a report (deadlock.c)
 #include "runtime/runtime.h"
 
 #include <errno.h>
@@ -86,6 +87,7 @@ static int start_with(coir_runtime *rt, enum poller_kind kind)
     rt->sched.thread_start = c->thread_start;
     rt->sched.thread_stop = c->thread_stop;
     rt->sched.thread_arg = c->thread_arg;
+    rt->sched.ending = scope_coroutine_ends;
     rt->sched.log = c->log;
     rt->sched.log_arg = c->log_arg;
     if (c->log) rt->sched.tell_stall = tell_stall;
@@ -220,6 +222,7 @@ int coir_stop(coir_runtime *rt, int64_t deadline)
 
 // ---- Run --------------------------------------------------------------------------------------
 
+// In memory of its own: who does not end within stop_ns may come back to it after coir_run.
 struct first {
     coir_runtime *rt;
     int (*fn)(void *);
@@ -235,6 +238,13 @@ static void run_first(void *arg)
     host_wake(first->rt);
 }
 
+static int wait_for_first(coir_runtime *rt, const struct first *first)
+{
+    if (host_sleep(rt)) return first->result;
+    deadlock_report(rt);
+    return -EDEADLK;
+}
+
 static void name_survivor(void *arg, struct g *g)
 {
     const struct coir_site *site = g->site;
@@ -248,24 +258,27 @@ static void name_survivor(void *arg, struct g *g)
 
 int coir_run(const coir_config *config, int (*fn)(void *), void *arg)
 {
-    struct first first = {.fn = fn, .arg = arg};
     coir_runtime *rt;
 
     if (!fn) return -EINVAL;
     if (g_self()) return -EDEADLK;
+    struct first *first = os_alloc(sizeof(*first), alignof(struct first));
+    if (!first) return -ENOMEM;
     int err = start(config, true, &rt);
-    if (err < 0) return err;
-
-    first.rt = rt;
+    if (err < 0) {
+        os_free(first);
+        return err;
+    }
+    *first = (struct first){.rt = rt, .fn = fn, .arg = arg};
+    rt->first = first;
     rt->host.there = true; // and can be asked, though it sleeps a little later
-    err = coir_spawn(rt, NULL, run_first, &first);
-    if (err == 0)
-        host_sleep(rt);
-    else
-        first.result = err;
+    err = coir_spawn(rt, NULL, run_first, first);
+    if (err == 0) err = wait_for_first(rt, first);
     if (coir_stop(rt, clock_after(rt->config.stop_ns)) > 0)
         gtable_each(&rt->sched.gtable, name_survivor, rt);
-    return first.result;
+    else
+        os_free(first);
+    return err;
 }
 
 // ---- Questions --------------------------------------------------------------------------------

@@ -9,16 +9,16 @@
 #include "base/lock.h"
 #include "base/parker.h"
 #include "coir/runtime.h"
+#include "coir/spawn.h"
 #include "sched/sched.h"
 
 #define GUARD_DEFAULT ((size_t)16 << 10)
 
 enum { RUNTIME_RUNS, RUNTIME_STOPS };
 
-// coir_run's caller, asleep but for what only its own thread can do (runtime/process.c).
+// coir_run's caller, asleep but for what only its own thread can do (runtime/process.c). Whoever
+// changes something here readies the scheduler's 'watcher', where it sleeps.
 struct host {
-    struct parker parker; // look at the fields below again
-
     // Guarded by lock.
     struct lock lock;
     bool there;         // somebody can be asked
@@ -42,6 +42,7 @@ struct coir_runtime {
 
     struct host host; // its own lock
     char driver_why[128];
+    struct first *first; // coir_run's; stays with a runtime that is abandoned
 
     // Atomic.
     atomic_u32 state;          // one coir_stop at a time
@@ -67,12 +68,37 @@ void runtime_forked(void);
 void runtime_log(coir_runtime *rt, int level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+// 'opts' fills what 'how' leaves open; what fails is counted and logged. What coir_go returns.
+struct spawn;
+int runtime_spawn(coir_runtime *rt, const coir_options *opts, struct spawn *how);
+// Where this thread's spawn stub has written.
+struct arch_call *spawn_capture_area(void);
+
+// The memory from low to high goes: the caller's scopes that stand there open are cancelled and
+// waited for (scope.c).
+void scope_memory_ends(const void *low, const void *high);
+// A coroutine that keeps scopes, is a child or has locals returned 'value' (scope.c).
+void scope_coroutine_ends(struct g *g, uintptr_t value);
+// Destroys and forgets g's values; g itself, which has some (local.c).
+void locals_end(struct g *g);
+
+// Whether anything can ever run again (deadlock.c).
+enum deadlock { DEADLOCK_NO, DEADLOCK_MAYBE, DEADLOCK_YES };
+// MAYBE: nothing can, unless a thread that is not the runtime's nor the caller does it, or what a
+// helper works on.
+enum deadlock deadlock_look(coir_runtime *rt);
+// Looks; unless it is YES, sleeps until the watcher is readied or it is time to look again. *nap is
+// how long that is, 0 at first.
+enum deadlock deadlock_look_or_sleep(coir_runtime *rt, int64_t *nap);
+// Tells the log who waits on what.
+void deadlock_report(coir_runtime *rt);
+
 // Checks 'config' (NULL: all default) and fills *ret with every default. 'read_environment' is
 // coir_run's. 0 | -EINVAL, with a line through the config's log | -ENOTSUP
 int config_fill(const coir_config *config, bool read_environment, coir_config *ret);
 
 // coir_run's thread sleeps here until host_wake, and does what it is asked to meanwhile. Its
-// mask is afterwards what it was.
-void host_sleep(coir_runtime *rt);
+// mask is afterwards what it was. False: nothing can run any more.
+bool host_sleep(coir_runtime *rt);
 // The first coroutine returned.
 void host_wake(coir_runtime *rt);

@@ -30,6 +30,7 @@
 #include "base/platform.h"
 #include "base/stack.h"
 #include "base/waiter.h"
+#include "sched/cancel.h"
 #include "sched/timer.h"
 
 struct poller;
@@ -72,15 +73,19 @@ struct g {
     uint8_t budget;    // inline successes left before it yields
     bool sized;        // its stack has a mapping of its own
     bool named;        // 'name' is set
+    bool has_locals;   // 'locals' is set
     uint16_t blocking; // regions that may block which it is in
-    uint32_t shields;  // > 0: deaf to cancel
-
-    // Atomic. A cancel was asked for.
-    atomic_u32 canceled;
+    struct cancel cancel;
 
     // Constant from start to end.
     uint64_t id;
     const struct coir_site *site;
+
+    // Its own: what lies above outlives the return of its function (arch/context.h).
+    void *low_mark;
+
+    // Guarded by the lock of the scope whose child it is (runtime/scope.c).
+    struct list_node child_node;
 
     // Its own, while it does not run and there is C++ in the process; empty when it is DEAD.
     struct os_exceptions exceptions;
@@ -91,8 +96,10 @@ struct g {
     // Atomic: what a cancel has to reach while the wait is OPEN_IO (park.c).
     atomic_ptr(struct poller) io_poller;
     atomic_u64 io_key;
-    struct stack
-        *big; // the large stack that it runs a call on (runtime/big_stack.c), or NULL
+
+    // Its own.
+    struct locals *locals; // coir_local_set (runtime/local.c)
+    struct stack *big;     // that it runs a call on (runtime/big_stack.c), or NULL
     char name[G_NAME_BYTES];
 };
 
@@ -104,13 +111,6 @@ static inline struct g *g_of_task(struct task *t)
 static inline struct g *g_of_node(struct queue_node *n)
 {
     return container_of(n, struct g, node);
-}
-
-// A cancel was asked for and it listens. The coroutine itself.
-static inline bool g_canceled(struct g *g)
-{
-    // relaxed: the flag is the message
-    return load_relaxed(&g->canceled) && g->shields == 0;
 }
 
 // DEAD -> RUNNABLE. Its maker, before anybody can see it.
@@ -200,5 +200,6 @@ static inline void g_end(struct g *g)
 {
     check(load_own(&g->task.state) == G_RUNNING);
     arrow("g", G_RUNNING, G_DEAD);
-    store_relaxed(&g->task.state, G_DEAD); // relaxed: the stack cache publishes it
+    // [G-END] release, pairs with [G-WALK]: who finds it gone finds whom it woke (deadlock.c, D1).
+    store_release(&g->task.state, G_DEAD);
 }

@@ -47,8 +47,8 @@ void gtable_each(struct gtable *t, void (*fn)(void *arg, struct g *g), void *arg
         for (uint32_t j = 0; t->chunks[i] && j < GTABLE_CHUNK; j++) {
             struct g *g = t->chunks[i][j];
 
-            // [G-WALK] acquire, pairs with [G-READY]: a look; g may end meanwhile, its memory
-            // stays.
+            // [G-WALK] acquire, pairs with [G-READY] and [G-END]: a look; g may end meanwhile,
+            // its memory stays.
             if (g && load_acquire(&g->task.state) != G_DEAD) fn(arg, g);
         }
     }
@@ -57,7 +57,7 @@ void gtable_each(struct gtable *t, void (*fn)(void *arg, struct g *g), void *arg
 
 static bool offer(struct g *g, bool (*take)(void *arg, struct g *g), void *arg)
 {
-    // [G-WALK] acquire, pairs with [G-READY]: as above.
+    // [G-WALK] acquire, pairs with [G-READY] and [G-END]: as above.
     return g && load_acquire(&g->task.state) != G_DEAD && take(arg, g);
 }
 

@@ -26,6 +26,8 @@ static void remove_idle_locked(struct idle *idle, struct p *p)
 {
     list_remove(&p->idle_node);
     store_relaxed(&idle->n, load_own(&idle->n) - 1); // relaxed: a hint
+    if (p->expects) idle->n_expecting--;
+    p->expects = false;
 }
 
 static void put_spare_locked(struct idle *idle, struct m *m)
@@ -163,6 +165,22 @@ static bool work_anywhere(struct sched *s)
     return load_relaxed(&s->exiting) != 0;
 }
 
+bool idle_is_quiet(struct sched *s, uint64_t *ret_epoch)
+{
+    *ret_epoch = 0;
+    lock_acquire(&s->idle.lock);
+    // relaxed, all: written under this lock, but for a P's way from USER to RT and back
+    bool quiet = s->idle.n_expecting == 0 && !work_anywhere(s) &&
+                 load_relaxed(&s->idle.n) + load_relaxed(&s->idle.n_retired) == s->n_p;
+    for (uint32_t i = 0; i < s->n_p; i++) {
+        // A thief may have run them while their home went to sleep: so they are asked themselves.
+        if (load_relaxed(&s->ps[i].timers.earliest) != CLOCK_NEVER) quiet = false;
+        *ret_epoch += load_relaxed(&s->ps[i].word) >> 32;
+    }
+    lock_release(&s->idle.lock);
+    return quiet;
+}
+
 // Wakes one for the caller, who counted it as spinning. False: nobody was there, the count is as
 // before, and work stands that another pusher may have left to us (W2).
 static bool wake_or_look(struct sched *s)
@@ -296,6 +314,8 @@ static bool lie_down(struct m *m, struct p *home, bool *ret_keeper)
         p_give(home);
         home->m = m;
         put_idle_locked(&s->idle, home);
+        home->expects = poller_in_flight(m->poller) > 0;
+        if (home->expects) s->idle.n_expecting++;
         m->p = NULL;
     } else if (load_relaxed(&s->exiting)) { // relaxed: idle_wake_spares holds the lock
         stays = false;

@@ -45,6 +45,8 @@ struct idle {
     struct lock lock;
     struct list ps;     // idle Ps, last one first; guarded by lock
     struct list spares; // Ms that sleep without a P, last one first; guarded by lock
+    uint32_t
+        n_expecting; // of the idle Ps, those that expect the end of an operation; the same
 
     // Atomic: written under the lock, read by anybody.
     atomic_u32 n;
@@ -77,6 +79,11 @@ void idle_retire(struct m *m);
 // without one (W7), or to end. Operations that finished meanwhile are returned for the caller to
 // ready.
 struct queue idle_sleep(struct m *m);
+
+// True if every worker sleeps, none expects a timer or the end of an operation, and nothing stands
+// in a queue. *ret_epoch moves whenever a P is taken: equal before and after a look, no worker ran
+// meanwhile. Any thread.
+bool idle_is_quiet(struct sched *s, uint64_t *ret_epoch);
 
 // Gives the stacks that idle Ps keep to the depot. Any thread.
 void idle_drain_stacks(struct sched *s);

@@ -2,6 +2,7 @@
 #include "sched/m.h"
 
 #include "base/clock.h"
+#include "sched/sched.h"
 
 int m_launch(struct m *m, void (*entry)(void *m))
 {
@@ -13,6 +14,7 @@ int m_launch(struct m *m, void (*entry)(void *m))
     store_relaxed(&m->ended, 0);
     store_relaxed(&m->started, 0);
     err = os_thread_start(&m->thread, entry, m, "coir-worker");
+    if (err == 0) sched_note_thread(m->sched, 1);
     // [M-LAUNCH] release, pairs with [M-LAUNCH-SEEN]: who joins sees the handle.
     store_release(&m->launch, err < 0 ? M_FAILED : M_LAUNCHED);
     os_futex_wake(&m->launch, 1);

@@ -65,7 +65,8 @@ struct p {
 
     // Guarded by the idle lock (idle.h).
     struct list_node idle_node;
-    struct m *m; // who had it last; NULL: no thread was started for it yet
+    struct m *m;  // who had it last; NULL: no thread was started for it yet
+    bool expects; // idle, and its M sleeps until the end of an operation
 
     // Own locks and orders: runq.h, timer.h.
     alignas(CACHE_LINE) struct timers timers;

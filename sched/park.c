@@ -36,13 +36,18 @@ uint64_t task_id_self(void)
     return g ? g->id : os_thread_id() | UINT64_C(1) << 62;
 }
 
+static struct cancel *cancel_of(struct task *t)
+{
+    return t->is_thread ? &thread_cancel()->cancel : &g_of_task(t)->cancel;
+}
+
 static uint64_t open_wait(struct task *t, uint64_t kind, const char *on, const void *at)
 {
     t->ticket = ((load_own(&t->wait) | WAIT_LOW) + 1) | kind;
+    if (cancel_of(t)->shields > 0) t->ticket |= WAIT_DEAF;
     if (!t->is_thread) {
         struct g *g = g_of_task(t);
 
-        if (g->shields > 0) t->ticket |= WAIT_DEAF;
         // relaxed, all: for dumps, which read them of a coroutine that is PARKED
         store_relaxed(&g->waits_on, on);
         store_relaxed(&g->waits_at, at);
@@ -87,12 +92,33 @@ static void claim_own(struct task *t, int why)
     ready(t);
 }
 
+// Puts the wait of a thread that has a scope open within reach of a cancel, or ends it at once.
+static void expose(struct thread_cancel *tc, struct task *t)
+{
+    lock_acquire(&tc->lock);
+    tc->waits = t;
+    if (load_own(&tc->cancel.asked) & CANCEL_ASKED) claim_own(t, -ECANCELED);
+    lock_release(&tc->lock);
+}
+
+static void hide(struct thread_cancel *tc)
+{
+    lock_acquire(&tc->lock);
+    tc->waits = NULL;
+    lock_release(&tc->lock);
+}
+
 static int park_thread(struct task *t, int64_t deadline)
 {
+    struct thread_cancel *tc = thread_cancel();
+    bool in_reach = tc->cancel.bound && !(t->ticket & WAIT_DEAF);
+
+    if (in_reach) expose(tc, t);
     if (parker_park(&t->parker, deadline) == -ETIMEDOUT) {
         claim_own(t, -ETIMEDOUT);
         parker_park(&t->parker, CLOCK_NEVER); // ours or the winner's: it is on its way
     }
+    if (in_reach) hide(tc);
     return t->outcome;
 }
 
@@ -127,10 +153,34 @@ static int park_coroutine(struct g *g, int64_t deadline)
     return g->task.outcome;
 }
 
+// The scopes around a wait if their deadline comes before its own; else NULL.
+static struct bound *earlier_bound(struct task *t, int64_t deadline)
+{
+    struct cancel *c = cancel_of(t);
+
+    // relaxed: the bit is the caller's own note
+    if (!(load_relaxed(&c->asked) & CANCEL_TIMED) || t->ticket & WAIT_DEAF) return NULL;
+    return c->bound->until < deadline ? c->bound : NULL;
+}
+
 int park(struct task *t, int64_t deadline)
 {
-    return t->is_thread ? park_thread(t, deadline)
-                        : park_coroutine(g_of_task(t), deadline);
+    struct bound *bound = earlier_bound(t, deadline);
+    int64_t until = bound ? bound->until : deadline;
+    int outcome =
+        t->is_thread ? park_thread(t, until) : park_coroutine(g_of_task(t), until);
+
+    if (outcome == -ETIMEDOUT && bound && cancel_late(bound)) return -ECANCELED;
+    return outcome;
+}
+
+int64_t park_until(int64_t deadline)
+{
+    struct cancel *c = cancel_self();
+
+    if (!(load_relaxed(&c->asked) & CANCEL_TIMED) || c->shields > 0) // relaxed: own note
+        return deadline;
+    return c->bound->until < deadline ? c->bound->until : deadline;
 }
 
 int32_t park_io(struct op *op, int64_t deadline,
@@ -145,6 +195,8 @@ int32_t park_io(struct op *op, int64_t deadline,
     if (!m->p) handoff_back(m); // its own poller it may use
     open_wait(&g->task, WAIT_OPEN_IO, op_name(op->code), (void *)(intptr_t)op->fd);
     op->owner = g;
+    struct bound *bound = earlier_bound(&g->task, deadline);
+    if (bound) deadline = bound->until;
     g->budget = G_TICKS;
     uint64_t key = poller_submit(m->poller, op);
     // [IO-PAIR] release, both, pairs with [IO-PAIR-SEEN]: a canceller that sees either sees the
@@ -160,6 +212,7 @@ int32_t park_io(struct op *op, int64_t deadline,
     if (deadline != CLOCK_NEVER) timer_disarm(&g->timer);
     // relaxed: late cancels compare with the number
     store_relaxed(&g->task.wait, g->task.ticket & ~(uint64_t)WAIT_LOW);
+    if (op->result == -ETIMEDOUT && bound && cancel_late(bound)) op->result = -ECANCELED;
     return op->result;
 }
 
@@ -217,7 +270,8 @@ int park_begin(struct caller *ret_caller, int64_t deadline)
         sched_step_aside(m);
         m = m_self();
     }
-    if (m && m->g && g_canceled(m->g)) return -ECANCELED;
+    if (cancel_asked(m && m->g ? &m->g->cancel : &thread_cancel()->cancel))
+        return -ECANCELED;
     *ret_caller =
         m ? (struct caller){.task = m->g ? &m->g->task : NULL, .alone = m->alone}
           : (struct caller){0};
@@ -226,9 +280,7 @@ int park_begin(struct caller *ret_caller, int64_t deadline)
 
 int park_canceled(void)
 {
-    struct g *g = g_self();
-
-    return g && g_canceled(g) ? -ECANCELED : 0;
+    return cancel_asked(cancel_self()) ? -ECANCELED : 0;
 }
 
 void park_charge(void)
@@ -308,19 +360,24 @@ void sched_cancel_wait(struct g *g, uint64_t ticket)
     }
 }
 
-static void cancel(void *arg, struct g *g)
+void sched_cancel(struct g *g, uint32_t why)
 {
-    (void)arg;
     // [CANCEL-SET] seq_cst, pairs with [G-COMMIT] and [CANCEL-LOOK]: the flag is set, now look
     // at the wait; who commits a wait afterwards sees the flag.
-    swap_seq_cst(&g->canceled, 1);
+    or_seq_cst(&g->cancel.asked, why);
     // [CANCEL-STATE] seq_cst, pairs with [G-COMMIT]: before the commit its own successor looks
     // at the flag.
     if (load_seq_cst(&g->task.state) != G_PARKED) return;
     sched_cancel_wait(g, load_relaxed(&g->task.wait)); // relaxed: the claim checks it
 }
 
+static void cancel_one(void *arg, struct g *g)
+{
+    (void)arg;
+    sched_cancel(g, CANCEL_STOP);
+}
+
 void sched_cancel_all(struct sched *s)
 {
-    gtable_each(&s->gtable, cancel, NULL);
+    gtable_each(&s->gtable, cancel_one, NULL);
 }

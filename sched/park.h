@@ -59,9 +59,16 @@ struct caller park_caller(void);
 // (see park_charge) unless it may not wait. 0 | -ECANCELED
 int park_begin(struct caller *ret_caller, int64_t deadline);
 
-// -ECANCELED if the running coroutine is cancelled and not shielded, else 0. Calls that are
-// cancellation points at entry ask this first.
+// -ECANCELED if the caller is cancelled, or a scope around it is past its deadline, and it is not
+// shielded; else 0. Calls that are cancellation points at entry ask this first.
 int park_canceled(void);
+// The earlier of 'deadline' and that of the scopes around the caller: for an ordinary thread that
+// waits elsewhere than in park. Who then waited in vain asks park_canceled.
+int64_t park_until(int64_t deadline);
+// An ordinary thread is about to sleep in poll(2): from now to the end a cancel writes to
+// break_fd, an eventfd that it polls too. 0 | -ECANCELED: it must not sleep
+int park_break_begin(int break_fd);
+void park_break_end(void);
 
 // Charges one inline success to the coroutine's budget and yields when it is used up, so that
 // whoever always finds its channel or socket ready still lets others run. Calls that can succeed

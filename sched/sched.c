@@ -282,19 +282,31 @@ static struct g *find_work(struct m *m)
 
 // ---- Switching -------------------------------------------------------------------------------
 
-// The coroutine's wait is committed; if it was cancelled before that could be seen, ends it.
-static void commit_park(struct m *m, struct g *g)
+// False: a ready came meanwhile.
+static bool commit_and_look(struct g *g)
 {
     // Read before it may run elsewhere.
     uint64_t ticket = load_own(&g->task.wait);
 
-    if (maybe("left its stack, not yet committed")) choice_point();
-    if (!g_commit(g)) {
-        sched_push(m, g); // a ready came meanwhile
-        return;
-    }
+    if (!g_commit(g)) return false;
+    if (maybe("committed, not yet looked")) choice_point();
     // [CANCEL-LOOK] seq_cst, pairs with [CANCEL-SET]; behind [G-COMMIT].
-    if (load_seq_cst(&g->canceled)) sched_cancel_wait(g, ticket);
+    if (load_seq_cst(&g->cancel.asked) & CANCEL_ASKED) sched_cancel_wait(g, ticket);
+    return true;
+}
+
+// The coroutine's wait is committed; if it was cancelled before that could be seen, ends it.
+static void commit_park(struct m *m, struct g *g)
+{
+    // It may run and end elsewhere before the look: its memory stays, but for a mapping of its
+    // own, which goes only after gtable_clear.
+    struct gtable *keeps = g->sized ? &g->sched->gtable : NULL;
+
+    if (maybe("left its stack, not yet committed")) choice_point();
+    if (keeps) lock_acquire(&keeps->lock);
+    bool parked = commit_and_look(g);
+    if (keeps) lock_release(&keeps->lock);
+    if (!parked) sched_push(m, g);
 }
 
 static void release(struct m *m, struct g *g)
@@ -389,10 +401,14 @@ static void enter_g(void *word)
     arrive(word);
 }
 
-static void leave_g(void)
+static void leave_g(uintptr_t value)
 {
     struct m *m = m_self();
 
+    if (m && (m->g->cancel.bound || m->g->has_locals)) {
+        m->sched->ending(m->g, value);
+        m = m_self();
+    }
     if (!m) os_thread_end(); // in a child of fork: there is nobody to go on with
     sched_enter_as(m);
     leave(m, m->g, LEAVE_END);
@@ -457,6 +473,7 @@ void sched_m_main(void *arg)
     context_fini(&m->context);
     os_self_set(NULL);
     os_altstack_end(altstack);
+    sched_note_thread(s, -1);
     // [M-ENDED] release, pairs with [M-REUSED]: the last access but that of its kernel half.
     store_release(&m->ended, 1);
 }
@@ -525,17 +542,19 @@ static struct g *make(struct sched *s, struct p *p, const struct spawn *how)
     // relaxed, all: nobody knows g yet
     if (load_own(&g->task.wait) == 0)
         store_relaxed(&g->task.wait, (uint64_t)clock_now() << 3);
-    store_relaxed(&g->canceled, 0);
+    store_relaxed(&g->cancel.asked, 0);
     store_relaxed(&g->timer.home, NULL);
     g->task.is_thread = false;
     g->saved_errno = 0;
     g->budget = G_TICKS;
-    g->shields = 0;
+    g->cancel.shields = 0;
+    g->cancel.bound = NULL;
+    g->has_locals = false;
     g->blocking = 0;
     g->site = how->site;
     set_name(g, how->name);
     context_make(&g->context, g->stack.low, g, how->call, how->only_ints, how->fn,
-                 enter_g, leave_g);
+                 enter_g, leave_g, &g->low_mark);
     return g;
 }
 
@@ -561,6 +580,7 @@ static int spawn_outside(struct sched *s, const struct spawn *how)
 
         err = g ? 0 : -ENOMEM;
         if (g) {
+            if (how->born) how->born(how->born_arg, g);
             g_start(g);
             add_relaxed(&s->made_outside, 1); // relaxed: see sched_live
             sched_push_outside(g);
@@ -578,6 +598,7 @@ static int spawn_inside(struct m *m, struct sched *s, const struct spawn *how)
     struct g *g = make(s, m->p, how);
 
     if (g) {
+        if (how->born) how->born(how->born_arg, g);
         g_start(g);
         count_made(m);
         push_new(m, g);

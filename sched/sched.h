@@ -44,6 +44,9 @@ struct sched {
     enum poller_kind poller_kind;
     void (*thread_start)(void *), (*thread_stop)(void *);
     void *thread_arg;
+    // The runtime's, called on a coroutine that keeps a scope or locals, when its function has
+    // returned 'value'.
+    void (*ending)(struct g *g, uintptr_t value);
     void (*log)(void *arg, int level, const char *line); // NULL: silent
     void *log_arg;
     uint32_t coroutines_max; // 0: none
@@ -70,6 +73,9 @@ struct sched {
     // and sysmon's look. For stamps (decision 12).
     atomic_i64 coarse;
     struct parker stopper; // readied when no coroutine is left after 'stopping'
+    atomic_u64 threads;    // sched_note_thread
+    atomic_u32 watched;    // somebody wants to know when all is quiet (idle_is_quiet) ...
+    struct parker watcher; // ... and is told once, here
 };
 
 struct sched_config {
@@ -102,18 +108,24 @@ struct spawn {
     const struct coir_site *site;
     const char *name;   // NULL: none; copied
     size_t stack_bytes; // 0: the default
+    // Called, if not NULL, with the new coroutine before anybody can see it.
+    void (*born)(void *arg, struct g *g);
+    void *born_arg;
 };
 
 // Makes a coroutine and queues it. Any thread. 0 | -ENOMEM | -EAGAIN | -ECANCELED (stopping)
 int sched_spawn(struct sched *s, const struct spawn *how);
 
+// Sets the bit 'why' (cancel.h) for g and ends its wait. Any thread, while g cannot end.
+void sched_cancel(struct g *g, uint32_t why);
 // Cancels every coroutine: from now on their waits end with -ECANCELED. Any thread.
 void sched_cancel_all(struct sched *s);
 // Ends g's wait 'ticket' because g is cancelled, or asks its operation to end; nothing if that
 // wait is over. Any thread (park.c).
 void sched_cancel_wait(struct g *g, uint64_t ticket);
 
-// A worker went idle, behind a full fence: tells the stopper if no coroutine is left.
+// A worker went idle, behind a full fence: tells the stopper if no coroutine is left, and the
+// watcher if nothing is under way.
 void sched_went_idle(struct sched *s);
 
 // The running coroutine lets others run.
@@ -166,6 +178,15 @@ static inline void sched_note_time(struct sched *s)
 {
     store_relaxed(&s->coarse, clock_now()); // relaxed: says no more than itself
 }
+
+// A thread of the runtime's (worker, spare, sysmon) is there now, or is about to end: never more
+// are counted than there are. The word is {changes : 32 | threads : 32}.
+static inline void sched_note_thread(struct sched *s, int n)
+{
+    // relaxed: see deadlock.c
+    add_relaxed(&s->threads, (UINT64_C(1) << 32) + (uint64_t)(int64_t)n);
+}
+
 // An M for a new thread, LAUNCHING: one whose thread ended, or a fresh one. Holder of the idle
 // lock. NULL: too many, or no memory.
 struct m *sched_new_m(struct sched *s);

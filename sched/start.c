@@ -184,6 +184,14 @@ void sched_went_idle(struct sched *s)
     // relaxed: the caller's [IDLE-FENCE] pairs with [STOP-SET]; my ends are counted, now the
     // flag and the sum. Of two workers that go idle last, one at least sees the other's ends.
     if (load_relaxed(&s->stopping) && sched_live(s) == 0) parker_unpark(&s->stopper);
+
+    uint64_t epoch;
+    // relaxed: the same fence pairs with [WATCH-SET]; of the last two that go idle, the later one
+    // under the lock sees all quiet.
+    if (load_relaxed(&s->watched) && idle_is_quiet(s, &epoch)) {
+        store_relaxed(&s->watched, 0); // relaxed: told twice is as good
+        parker_unpark(&s->watcher);
+    }
 }
 
 void sched_stopping(struct sched *s)

@@ -172,6 +172,7 @@ int sysmon_start(struct sched *s)
         os_free(sm->watches);
         return err;
     }
+    sched_note_thread(s, 1);
     sm->runs = true;
     return 0;
 }

@@ -4,7 +4,7 @@
 //   void *arch_switch(void **ret_sp, void *to_sp, void *word)
 //
 //   saved stack, from sp up:   x19 ... x28  x29 x30  d8 ... d15
-//   entry frame, from sp up:   fn enter leave base ...  0 arch_entry  ... | struct arch_call
+//   entry frame, from sp up:   fn enter leave base mark ...  0 arch_entry  ... | struct arch_call
 //
 // The unwind rules of the switch hold on both stacks, because both have the same layout there.
 // The entry frame has no caller: its return address is undefined, so unwinders stop. FPCR belongs
@@ -122,8 +122,9 @@ arch_on_stack:
         .size   arch_on_stack, . - arch_on_stack
 
 // Reached by the switch's ret. x0: the word; x19: fn; x20: enter; x21: leave; x22: the frame's
-// base. What was restored from below sp is free now: enter's frame goes there. arch_entry_ints is
-// for functions that take integers only: their frame ends behind those.
+// base; x23: the address of the low mark (context.h). What was restored from below sp is free now:
+// enter's frame goes there. arch_entry_ints is for functions that take integers only: their frame
+// ends behind those.
         .macro  entry name, bytes
         .globl  \name
         .hidden \name
@@ -147,7 +148,9 @@ arch_on_stack:
         add     sp, x22, #\bytes
         .endif
         blr     x19
-        blr     x21
+        ldr     x9, [x23]
+        mov     sp, x9                          // below what must outlive fn's frame
+        blr     x21                             // x0 is fn's value, or what a void one left
         brk     #1
         .cfi_endproc
         .size   \name, . - \name

@@ -12,11 +12,12 @@
 
 // What the switch restores, and what arch_entry finds.
 struct entry_frame {
-    uintptr_t fn;    // x19
-    uintptr_t enter; // x20
-    uintptr_t leave; // x21
-    uintptr_t base;  // x22
-    uintptr_t x23, x24, x25, x26, x27, x28;
+    uintptr_t fn;       // x19
+    uintptr_t enter;    // x20
+    uintptr_t leave;    // x21
+    uintptr_t base;     // x22
+    uintptr_t low_mark; // x23: its address
+    uintptr_t x24, x25, x26, x27, x28;
     uintptr_t x29;       // 0: frame-pointer walks end here
     uintptr_t entry;     // x30, where the switch returns to
     uint64_t vectors[8]; // d8 to d15

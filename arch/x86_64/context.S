@@ -4,7 +4,7 @@
 //   void *arch_switch(void **ret_sp, void *to_sp, void *word)
 //
 //   saved stack, from sp up:   r15 r14 r13 r12 rbx rbp  return address
-//   entry frame, from sp up:   0   leave enter base fn 0  arch_entry  pad | struct arch_call
+//   entry frame, from sp up:   mark leave enter base fn 0 arch_entry  pad | struct arch_call
 //
 // The unwind rules of the switch hold on both stacks, because both have the same layout there.
 // The entry frame has no caller: its return address is undefined, so unwinders stop.
@@ -93,7 +93,8 @@ arch_on_stack:
         .size   arch_on_stack, . - arch_on_stack
 
 // Reached by the switch. rax: the word; rbx: fn; r12: the frame's base; r13: enter;
-// r14: leave. The six slots below the return address are free now: enter's frame goes there.
+// r14: leave; r15: the address of the low mark (context.h). The six slots below the return
+// address are free now: enter's frame goes there.
 // arch_entry_ints is for functions that take integers only: their frame ends behind those.
         .macro  entry name, bytes
         .globl  \name
@@ -130,6 +131,8 @@ arch_on_stack:
         call    *%rbx
         ffree   %st(0)                          // a long double that nobody takes: eight of them
         ffree   %st(1)                          // (a complex one is two) fill the thread's x87
+        movq    %rax, %rdi                      // fn's value, or what a void one left there
+        movq    (%r15), %rsp                    // below what must outlive fn's frame
         call    *%r14
         ud2
         .cfi_endproc

@@ -12,13 +12,13 @@
 
 // What the switch pops, and what arch_entry finds.
 struct entry_frame {
-    uintptr_t r15;
-    uintptr_t leave; // r14
-    uintptr_t enter; // r13
-    uintptr_t base;  // r12
-    uintptr_t fn;    // rbx
-    uintptr_t rbp;   // 0: frame-pointer walks end here
-    uintptr_t entry; // return address
+    uintptr_t low_mark; // r15: its address
+    uintptr_t leave;    // r14
+    uintptr_t enter;    // r13
+    uintptr_t base;     // r12
+    uintptr_t fn;       // rbx
+    uintptr_t rbp;      // 0: frame-pointer walks end here
+    uintptr_t entry;    // return address
     uintptr_t pad;
     struct arch_call call;
 };

@@ -116,8 +116,9 @@ static inline coir_info coir_info_init_(void)
 // environment (COIR_WORKERS, COIR_DRIVER, COIR_STACK, COIR_TRACE, COIR_SEED) for what the config
 // leaves at default. config may be NULL.
 // What fn returned | -EINVAL (NULL fn, a bad config or environment value) | -ENOMEM | -EAGAIN
-// (no thread) | the kernel's error for a forced driver | -EDEADLK (from a coroutine) | -ENOTSUP
-// (the process has shadow stacks: docs/stacks.md)
+// (no thread) | the kernel's error for a forced driver | -EDEADLK (from a coroutine; or nothing
+// could run any more, which the log tells in full: docs/deadlock.md) | -ENOTSUP (the process has
+// shadow stacks: docs/stacks.md)
 COIR_API int coir_run(const coir_config *config, int (*fn)(void *), void *arg);
 
 // Starts a runtime and returns at once; any thread. Never reads the environment.
@@ -169,8 +170,8 @@ COIR_API uint64_t coir_id(void);
 COIR_API COIR_MUST_USE int coir_on_big_stack(size_t bytes, void (*fn)(void *), void *arg);
 
 // Between begin and end the caller is deaf to cancel and to its scopes' deadlines (a call's own
-// deadline still holds): for cleanup that must finish. They nest. Never wait; any thread. An end
-// without a begin does nothing.
+// deadline still holds): for cleanup that must finish. They nest. Never wait; a coroutine or an
+// ordinary thread. An end without a begin does nothing.
 COIR_API void coir_shield_begin(void);
 COIR_API void coir_shield_end(void);
 

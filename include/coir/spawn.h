@@ -47,6 +47,7 @@ typedef struct coir_site {
     const char *file, *function;
     int line;
     bool only_ints; // the function takes integers and pointers only, six at most
+    char returns;   // bytes of the signed integer whose sign a scope looks at; 0: none
 } coir_site;
 
 // Starts fn(arg) as a coroutine of rt. The plain-function form: any language, any thread.
@@ -76,35 +77,46 @@ COIR_API void coir_spawn_capture_x87_(void);
 // Each is an int expression. Never waits; an ordinary thread uses coir_go_on.
 // 0 | -ENOMEM | -EAGAIN (coroutines_max) | -ECANCELED (the runtime stops) | -EPERM (no runtime
 // here) | -EINVAL (NULL fn, bad options)
-#define coir_go(...) COIR_SPAWN_(NULL, NULL, __VA_ARGS__)
-#define coir_go_on(rt, ...) COIR_SPAWN_(rt, NULL, __VA_ARGS__)
-#define coir_go_with(opts, ...) COIR_SPAWN_(NULL, opts, __VA_ARGS__)
+#define coir_go(...) COIR_SPAWN_(COIR_AS_GO_, NULL, NULL, __VA_ARGS__)
+#define coir_go_on(rt, ...) COIR_SPAWN_(COIR_AS_GO_, rt, NULL, __VA_ARGS__)
+#define coir_go_with(opts, ...) COIR_SPAWN_(COIR_AS_GO_, NULL, opts, __VA_ARGS__)
 
-// What follows is fn and its arguments as one list, taken apart by HEAD and TAIL, because a list
-// that may be empty behind a name is not ISO C. The locals are numbered: a spawn may be an
-// argument of another.
-#define COIR_SPAWN_(rt, opts, ...) COIR_SPAWN_AS_(__COUNTER__, rt, opts, __VA_ARGS__)
-#define COIR_SPAWN_AS_(n, rt, opts, ...) COIR_SPAWN_NAMES_(n, rt, opts, __VA_ARGS__)
-#define COIR_SPAWN_NAMES_(n, rt, opts, ...)                                              \
-    COIR_SPAWN_IN_(coir_site_##n, coir_fn_##n, coir_rt_##n, coir_opts_##n,               \
+// 'as' gives what the kinds of spawn differ in: what it is spawned into, the commit, and what is
+// noted of the result. What follows is fn and its arguments as one list, taken apart by HEAD and
+// TAIL, because a list that may be empty behind a name is not ISO C. The locals are numbered: a
+// spawn may be an argument of another.
+#define COIR_SPAWN_(as, in, opts, ...)                                                   \
+    COIR_SPAWN_AS_(__COUNTER__, as, in, opts, __VA_ARGS__)
+#define COIR_SPAWN_AS_(n, as, in, opts, ...)                                             \
+    COIR_SPAWN_NAMES_(n, as, in, opts, __VA_ARGS__)
+#define COIR_SPAWN_NAMES_(n, as, in, opts, ...)                                          \
+    COIR_SPAWN_IN_(coir_site_##n, coir_fn_##n, coir_in_##n, coir_opts_##n,               \
                    coir_stub_##n, COIR_BYTES_(__VA_ARGS__),                              \
-                   COIR_ONLY_INTS_(coir_fn_##n, __VA_ARGS__), rt, opts,                  \
+                   COIR_ONLY_INTS_(coir_fn_##n, __VA_ARGS__), as, in, opts,              \
                    COIR_HEAD_(__VA_ARGS__, 0), COIR_TAIL_(__VA_ARGS__))
 
+#define COIR_AS_GO_(what, ...) COIR_AS_GO_##what##_(__VA_ARGS__)
+#define COIR_AS_GO_TYPE_(_) coir_runtime
+#define COIR_AS_GO_COMMIT_(_) coir_spawn_commit_
+#define COIR_AS_GO_RETURNS_(call) 0
+#define COIR_AS_GO_REFUSE_(call)
+
 // fn comes first, then the options, then the arguments; the stub runs after all of them.
-#define COIR_SPAWN_IN_(site_, fn_, rt_, opts_, stub_, bytes, ints, rt, opts, fn, ...)    \
+#define COIR_SPAWN_IN_(site_, fn_, in_, opts_, stub_, bytes, ints, as, in, opts, fn,     \
+                       ...)                                                              \
     __extension__({                                                                      \
         __typeof__(&*(fn)) fn_ = (fn);                                                   \
-        static const coir_site site_ = {__FILE__, __func__, __LINE__, ints};             \
-        coir_runtime *rt_ = (rt);                                                        \
+        static const coir_site site_ = {__FILE__, __func__, __LINE__, ints,              \
+                                        as(RETURNS, (*fn_)(__VA_ARGS__))};               \
+        as(TYPE, 0) *in_ = (in);                                                         \
         const coir_options *opts_ = (opts);                                              \
         COIR_REFUSE_NORETURN_(fn)                                                        \
-        _Static_assert((bytes) <= 128, COIR_TOO_MUCH_);                                  \
+        as(REFUSE, (*fn_)(__VA_ARGS__)) _Static_assert((bytes) <= 128, COIR_TOO_MUCH_);  \
         _Static_assert(COIR_RETURNS_SCALAR_((*fn_)(__VA_ARGS__)),                        \
                        "coir_go: the function returns a struct; return it by pointer");  \
         __typeof__(fn_) stub_ = (__typeof__(fn_))COIR_STUB_(ints, (*fn_)(__VA_ARGS__));  \
         (void)stub_(__VA_ARGS__);                                                        \
-        coir_spawn_commit_(rt_, opts_, (void (*)(void))fn_, &site_);                     \
+        as(COMMIT, 0)(in_, opts_, (void (*)(void))fn_, &site_);                          \
     })
 
 // 12 and 13 are gcc's and clang's classes of struct and union. The call is never evaluated.

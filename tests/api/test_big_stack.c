@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// big stack: a deep call comes back with its result, may wait, nests, and leaves nothing mapped.
+// big stack: a deep call comes back with its result, may wait, nests, and leaves nothing mapped; a
+// scope that it leaves open there is closed before its memory goes.
 #include <coir.h>
 #include <coir/go.h>
 
@@ -52,6 +53,41 @@ static void works(coir_waitgroup *done)
     coir_waitgroup_done(done);
 }
 
+static void waits_until_canceled(int *n)
+{
+    expect_eq(coir_sleep(COIR_FOREVER), -ECANCELED);
+    __atomic_add_fetch(n, 1, __ATOMIC_RELAXED);
+}
+
+struct leaver {
+    coir_scope below; // where the call was made
+    int n;
+};
+
+static void opens_two(void *arg)
+{
+    struct leaver *l = arg;
+    coir_scope here;
+
+    expect_eq(coir_scope_open(&here, COIR_FOREVER), 0);
+    if (coir_id()) expect_eq(coir_scope_go(&here, waits_until_canceled, &l->n), 0);
+    expect_eq(coir_scope_open(&l->below, COIR_FOREVER), 0);
+    if (coir_id()) expect_eq(coir_scope_go(&l->below, waits_until_canceled, &l->n), 0);
+}
+
+static void leaves_scopes_open(void)
+{
+    struct leaver l = {.n = 0};
+    coir_scope outer;
+
+    expect_eq(coir_scope_open(&outer, COIR_FOREVER), 0);
+    expect_eq(coir_on_big_stack(1 << 20, opens_two, &l), 0);
+    expect_eq(l.n, coir_id() ? 2 : 0);
+    expect_eq(coir_scope_wait(&l.below), -EINVAL); // it stood inside one that had to go
+    expect_eq(coir_sleep(1), 0);                   // nothing is left of the cancel
+    expect_eq(coir_scope_wait(&outer), 0);
+}
+
 static long count_mappings(void)
 {
     FILE *file = fopen("/proc/self/maps", "re");
@@ -79,6 +115,7 @@ static int on_coroutines(void *arg)
     eight_work();
     // Those of 160 calls would be 320; a worker that comes late may still fill its cache.
     expect(count_mappings() < before + 200);
+    leaves_scopes_open();
     return 0;
 }
 
@@ -99,6 +136,7 @@ int main(void)
     refuses_what_cannot_be();
     expect_eq(coir_on_big_stack(8 << 20, sums_up, &w), 0); // an ordinary thread
     expect_eq(w.sum, (long)DEEP * (DEEP + 1) / 2);
+    leaves_scopes_open();
     expect_eq(coir_run(NULL, on_coroutines, NULL), 0);
     return 0;
 }

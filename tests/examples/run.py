@@ -97,6 +97,24 @@ def sieve(program):
     assert ran(program, "100").split() == [str(p) for p in primes]
 
 
+def tags(program):
+    said = ran(program)
+    for i in (1, 2, 3):
+        assert f"request {i}: begins" in said and f"request {i}: ends" in said, said
+    assert said.endswith("nobody: all served\n"), said
+
+
+def stuck(program):
+    said = ran(program)
+    assert "nothing can run any more, 3 coroutines wait" in said, said
+    for name in ("ada", "zeno"):
+        assert re.search(rf"\({name}\) spawned at .*stuck.c:\d+ waits: mutex 0x", said), said
+
+
+def mirrors(program):
+    assert ran(program) == "near has it, after less than a second\n"
+
+
 def pipeline(program):
     assert ran(program).strip().endswith(": 333383335000")
 
@@ -342,6 +360,7 @@ def main(argv):
             return 77
     {"hello": hello, "sieve": sieve, "pipeline": pipeline, "echo": echo, "proxy": proxy,
      "http": http, "kv": kv, "curl": curl, "pq": pq,
+     "mirrors": mirrors, "tags": tags, "stuck": stuck,
      "select": select, "timer": timer, "typed": typed, "locks": locks,
      "cat": cat, "udp": udp, "run": run, "graceful": graceful}[what](*programs)
     return 0

@@ -11,6 +11,7 @@
 //     select     selects that send and receive on three channels values sent are received or left
 //     sleepers   deadlines of every size                        never early
 //     sockets    bytes both ways through a pair                 each byte once, in order
+//     scopes     a tree with cancels, failures and deadlines    results that have a reason
 //
 // The shape comes from a generator of its own, so a replayed string of decisions (sim.h) changes
 // the schedule and never the shape.
@@ -492,6 +493,25 @@ static void sockets_check(struct shape *s)
     for (int i = 0; i < 2; i++) sim_expect_eq(coir_close(s->fds[i]), 0);
 }
 
+// ---- Scopes ----------------------------------------------------------------------------------
+
+static void scopes_grow(struct shape *s)
+{
+    scope_tree_grow(1 + s->n % 2, s->width);
+    world_done(s->world);
+}
+
+static void scopes_start(struct shape *s)
+{
+    for (int i = 0; i < 2; i++) sim_expect_eq(coir_go(scopes_grow, s), 0);
+}
+
+static uint32_t scopes_coroutines(const struct shape *s)
+{
+    (void)s;
+    return 2;
+}
+
 // ---- The world ---------------------------------------------------------------------------------
 
 static const struct kind kinds[] = {
@@ -504,6 +524,7 @@ static const struct kind kinds[] = {
     {"select", width_coroutines, select_prepare, select_start, select_check},
     {"sleepers", width_coroutines, nothing_to_do, sleepers_start, nothing_to_do},
     {"sockets", sockets_coroutines, sockets_prepare, sockets_start, sockets_check},
+    {"scopes", scopes_coroutines, nothing_to_do, scopes_start, nothing_to_do},
 };
 #define N_KINDS (sizeof(kinds) / sizeof(kinds[0]))
 

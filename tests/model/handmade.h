@@ -2,6 +2,8 @@
 // handmade - small scenes: two to a dozen coroutines, two or three workers, one question each.
 #pragma once
 
+#include <stdint.h>
+
 void scene_park_ready(void);
 void scene_looks_inside(void);
 void scene_timed_then_untimed(void);
@@ -64,5 +66,21 @@ void scene_name(void);
 void scene_blocking(void);
 void scene_no_helpers(void);
 void scene_blocking_pipe(void);
+
+void scene_scope_tree(void);
+void scene_scope_cancel_or_value(void);
+void scene_scope_turnstile(void);
+void scene_scope_reading(void);
+void scene_scope_left_open(void);
+void scene_scope_of_a_thread(void);
+
+void scene_run_stuck(void);
+void scene_run_not_stuck(void);
+void scene_run_fed_by_a_thread(void);
+void scene_run_starved_by_a_thread(void);
+void scene_run_helped(void);
+
+// Grows a tree of scopes with 'width' children each, on a coroutine, and checks it.
+void scope_tree_grow(uint32_t depth, uint32_t width);
 
 void scene_generated(void); // generate.c

@@ -165,6 +165,12 @@ void *os_scratch(void)
     return sim_self()->scratch;
 }
 
+void *os_area(void)
+{
+    static_assert(sizeof(sim_self()->area) == OS_AREA_BYTES, "the seam's size");
+    return sim_self()->area;
+}
+
 int *os_errno(void)
 {
     return &sim_self()->err;
@@ -201,6 +207,15 @@ bool os_symbol(const void *at, struct os_symbol *ret_symbol)
 {
     (void)at, (void)ret_symbol;
     return false;
+}
+
+unsigned os_thread_count(void)
+{
+    unsigned n = 0;
+
+    for (uint32_t i = 0; i < SIM_THREADS; i++)
+        n += sim.threads[i].wait != SIM_FREE && sim.threads[i].wait != SIM_ENDED;
+    return n;
 }
 
 bool os_shadow_stack(void)

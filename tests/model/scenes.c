@@ -69,6 +69,17 @@ const struct scene scenes[] = {
     {"poor", scene_poor, 0},
     {"looks_inside", scene_looks_inside, 0},
     {"stacks_come_back", scene_stacks_come_back, 0},
+    {"scope_tree", scene_scope_tree, 0},
+    {"scope_cancel_or_value", scene_scope_cancel_or_value, 0},
+    {"scope_turnstile", scene_scope_turnstile, 0},
+    {"scope_reading", scene_scope_reading, 0},
+    {"scope_left_open", scene_scope_left_open, 0},
+    {"scope_of_a_thread", scene_scope_of_a_thread, 0},
+    {"run_stuck", scene_run_stuck, 0},
+    {"run_not_stuck", scene_run_not_stuck, 0},
+    {"run_fed_by_a_thread", scene_run_fed_by_a_thread, 0},
+    {"run_starved_by_a_thread", scene_run_starved_by_a_thread, 0},
+    {"run_helped", scene_run_helped, 0},
     {"generated", scene_generated, 0},
 };
 const unsigned n_scenes = sizeof(scenes) / sizeof(scenes[0]);

@@ -441,8 +441,9 @@ void sim_nap(int64_t ns)
 
 // ---- Workers --------------------------------------------------------------------------
 
-static void thread_end(void)
+static void thread_end(uintptr_t value)
 {
+    (void)value;
     struct sim_thread *t = sim_self();
 
     sim_step(8); // its stores may still be under way
@@ -478,7 +479,7 @@ int sim_thread_start(void (*fn)(void *), void *arg, const char *name)
     t->priority = rand_next(&sim.chance) | 0x80000000u;
     char *low = stacks + (size_t)i * STACK_BYTES;
     context_make(&t->context, low, low + STACK_BYTES, &call, false, (void (*)(void))fn,
-                 thread_enter, thread_end);
+                 thread_enter, thread_end, &t->low_mark);
     sim.runnable |= bit(i);
     sim.n_alive++;
     return (int)i;

@@ -54,6 +54,7 @@ struct sim_store {
 
 struct sim_thread {
     struct context context;
+    void *low_mark; // of the context
     enum sim_wait wait;
     const void *word; // of the futex
     int64_t deadline; // INT64_MAX: none
@@ -63,11 +64,12 @@ struct sim_thread {
     void (*fn)(void *);
     void *arg;
     char name[16];
-    // What os_self, os_errno, os_lock_ranks and os_scratch give.
+    // What os_self, os_errno, os_lock_ranks, os_scratch and os_area give.
     void *self;
     int err;
     uint64_t ranks;
     alignas(16) unsigned char scratch[320];
+    alignas(16) unsigned char area[64];
     // Its stores that memory does not show yet, the oldest first.
     uint32_t n_stores;
     struct sim_store stores[SIM_BUFFER];

@@ -13,7 +13,8 @@
 
 static struct context here, there;
 static char *stack;
-static uintptr_t entered_with, got[8], left_from;
+static uintptr_t entered_with, got[8], left_from, left_with, left_at;
+static void *low_mark;
 static double got_double;
 static long sum;
 static int turns;
@@ -23,8 +24,10 @@ static void note_word(void *word)
     entered_with = (uintptr_t)word;
 }
 
-static void go_home(void)
+static void go_home(uintptr_t value)
 {
+    left_with = value;
+    left_at = (uintptr_t)__builtin_frame_address(0);
     left_from++;
     context_switch(&there, &here, (void *)77, true);
     test_fail_at(__FILE__, __LINE__, "an ended context is not resumed");
@@ -37,7 +40,7 @@ static void make(void (*fn)(void), const struct arch_call *call)
     if (!stack) stack = aligned_alloc(4096, STACK_BYTES);
     context_adopt(&here);
     context_make(&there, stack, stack + STACK_BYTES, call ? call : &none, false, fn,
-                 note_word, go_home);
+                 note_word, go_home, &low_mark);
 }
 
 static void *visit(uintptr_t word)
@@ -90,6 +93,32 @@ Test(context, plays_registers_and_stack_words_back, .fini = finish)
     visit(0);
     for (uintptr_t i = 0; i < 8; i++) cr_assert_eq(got[i], i + 1);
     cr_assert_eq(got_double, 2.5);
+}
+
+static uintptr_t answer(void)
+{
+    return 42;
+}
+
+Test(context, hands_the_value_of_the_function_to_its_end, .fini = finish)
+{
+    make((void (*)(void))answer, NULL);
+    visit(0);
+    cr_assert_eq(left_with, 42);
+}
+
+static void lower_the_mark(void)
+{
+    got[0] = (uintptr_t)low_mark;
+    low_mark = (char *)low_mark - 4096;
+}
+
+Test(context, ends_below_what_the_function_wants_kept, .fini = finish)
+{
+    make(lower_the_mark, NULL);
+    visit(0);
+    cr_assert_gt(got[0], left_at + 4096);
+    cr_assert_lt(got[0], left_at + 8192);
 }
 
 static void add_up_for_ever(void)
