@@ -1,14 +1,15 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# soak.sh [SECONDS] - the long run of tests/soak: 10,000 connections plain and under ASan, 4,000
+# soak.sh [SECONDS [NAME]] - the long run of tests/soak: 10,000 connections plain and under ASan, 4,000
 # under TSan (its runtime has a cap on fibers), each on the ring for SECONDS, ten minutes by default.
 set -u
 cd "$(dirname "$0")/.."
-seconds=${1:-600}
+seconds=${1:-600} only=${2:-}
 failed=0
 soak() { # NAME FOLDER CONNECTIONS RSS_PERCENT MESON_OPTIONS...
     local name=$1 dir=$2 connections=$3 percent=$4
     shift 4
+    [[ -z $only || $only == "$name" ]] || return 0
     if [ ! -e "$dir/build.ninja" ]; then
         meson setup "$dir" -Dbench=false "$@" >"/tmp/coir-soak.$$" 2>&1 || { cat "/tmp/coir-soak.$$"; exit 1; }
         rm -f "/tmp/coir-soak.$$"
