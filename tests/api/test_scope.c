@@ -684,6 +684,7 @@ static char logged[256];
 static void keep_line(void *arg, int level, const char *line)
 {
     (void)arg;
+    if (strstr(line, "held its worker")) return; // a slow machine, not what is asked here
     if (level == COIR_LOG_WARNING) snprintf(logged, sizeof(logged), "%s", line);
 }
 
