@@ -149,8 +149,8 @@ static bool wake_one(struct sched *s)
         poller_break(m->poller);
         return true;
     }
+    // Where it fails, m is whoever's wants a thread next (sched_new_m).
     if (m && m_launch(m, sched_m_main) == 0) return true;
-    if (m) m->given = NULL;
     retire(s, p);
     return false;
 }
@@ -413,7 +413,6 @@ static void launch_spare(struct sched *s)
     m->coming = true;
     add_relaxed(&s->idle.n_coming, 1); // relaxed: a count
     if (m_launch(m, sched_m_main) == 0) return;
-    m->coming = false;
     add_relaxed(&s->idle.n_coming, (uint32_t)-1); // relaxed: a count
 }
 

@@ -455,7 +455,9 @@ void sched_m_main(void *arg)
 {
     struct m *m = arg;
     struct sched *s = m->sched;
-    void *altstack = s->altstacks ? os_altstack_begin() : NULL;
+    // The pump's handler too must not need room on the stack of a coroutine.
+    bool wants_altstack = s->altstacks || s->handoff.pump_signal;
+    void *altstack = wants_altstack ? os_altstack_begin() : NULL;
 
     os_self_set(m);
     if (start_here(m) < 0) {

@@ -69,7 +69,8 @@ struct m *sched_new_m(struct sched *s)
     struct m *m = NULL;
 
     for (uint32_t i = 0; i < n && !m; i++) {
-        uint32_t launch = load_relaxed(&s->ms[i]->launch); // relaxed: m_launch asks again
+        // [M-LAUNCH-SEEN] acquire, pairs with [M-LAUNCH]: who failed to launch it is done with it.
+        uint32_t launch = load_acquire(&s->ms[i]->launch);
 
         // [M-REUSED] acquire, pairs with [M-ENDED].
         if (launch == M_FAILED ||
@@ -85,6 +86,8 @@ struct m *sched_new_m(struct sched *s)
         // [MS-GROWN] release, pairs with [MS-SEEN].
         store_release(&s->n_ms, n + 1);
     }
+    m->given = NULL; // of a launch that failed
+    m->coming = false;
     // relaxed: join_workers asks behind the caller's lock
     store_relaxed(&m->launch, M_LAUNCHING);
     return m;

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "coir/chan.h"
 #include "coir/io.h"
+#include "runtime/runtime.h"
 #include "tests/model/handmade.h"
 #include "tests/model/kernel_sim.h"
 #include "tests/model/sim.h"
@@ -193,4 +194,55 @@ void scene_hogs_come_and_go(void)
     world_end(&p.world);
     sim_expect_eq(load_relaxed(&p.n_got), 6); // relaxed: all ended
     coir_chan_unref(p.chan);
+}
+
+// ---- Threads that cannot be had ----------------------------------------------------------------
+
+static void blocks_often(struct pen *p)
+{
+    for (int i = 0; i < 4; i++) {
+        coir_blocking_begin();
+        sim_nap(COIR_MS / 4);
+        coir_blocking_end();
+        sim_expect_eq(coir_yield(), 0);
+    }
+    world_done(&p->world);
+}
+
+static void blocks_outside(void *arg)
+{
+    blocks_often(arg);
+}
+
+static void blocks_with_others(void *arg)
+{
+    for (int i = 0; i < 3; i++) sim_expect_eq(coir_go(blocks_often, arg), 0);
+    blocks_often(arg);
+}
+
+static bool at_rest(struct sched *s)
+{
+    // relaxed, all: looks
+    return load_relaxed(&s->idle.n) + load_relaxed(&s->idle.n_retired) == s->n_p &&
+           load_relaxed(&s->idle.n_spinning) == 0 && load_relaxed(&s->idle.n_coming) == 0;
+}
+
+// While thread starts fail now and then, several want a thread at once: when all is over every P
+// is idle or out of service, and nobody counts as looking or coming who is not.
+void scene_threads_that_fail(void)
+{
+    struct pen p = {0};
+    struct sched *s;
+
+    world_start(&p.world, 2 + sim_choose(3, 1), 6);
+    s = &p.world.rt->sched;
+    sim.threads_fail = 2;
+    for (int i = 0; i < 2; i++) world_go(&p.world, blocks_outside, &p);
+    world_go(&p.world, blocks_with_others, &p);
+    while (load_relaxed(&p.world.left)) // relaxed: a look
+        sim_expect_eq(coir_sleep(COIR_MS), 0);
+    for (int i = 0; i < 100 && !at_rest(s); i++) sim_expect_eq(coir_sleep(COIR_MS), 0);
+    sim_expect(at_rest(s));
+    sim.threads_fail = 0;
+    world_end(&p.world);
 }
