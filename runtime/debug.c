@@ -28,6 +28,7 @@
 #include "base/platform.h"
 #include "base/unwind.h"
 #include "coir/spawn.h"
+#include "io/offload.h"
 #include "netpoll/netpoll.h"
 #include "runtime/runtime.h"
 #include "sched/g.h"
@@ -247,9 +248,11 @@ static void count(coir_runtime *rt, coir_stats *ret)
     struct sched *s = &rt->sched;
     uint64_t queued, busy;
     uint32_t stacks, free;
+    bool helped;
 
     ret->coroutines = sched_live(s);
     count_workers(s, ret);
+    ret->threads += offload_threads(rt->helpers, &helped);
     count_queued(s, &queued, &busy);
     if (ret->coroutines > queued + busy) ret->parked = ret->coroutines - queued - busy;
     ret->spawn_failures = load_relaxed(&rt->spawn_failures); // relaxed: a statistic

@@ -56,19 +56,22 @@ void runtime_log(coir_runtime *rt, int level, const char *format, ...)
 static void tell_stall(struct sched *s, const struct stall *st)
 {
     coir_runtime *rt = container_of(s, coir_runtime, sched);
-    char where[160] = "";
+    char where[160] = "", untold[48] = "";
     int at = 0;
 
     for (uint32_t i = 0; st->pump && i < st->pump->n_frames && at < 120; i++)
         at += snprintf(where + at, sizeof(where) - (size_t)at, "%s%#llx",
                        i ? " " : " at ", (unsigned long long)st->pump->frames[i]);
+    if (st->n_untold)
+        snprintf(untold, sizeof(untold), " (%llu more unsaid)",
+                 (unsigned long long)st->n_untold);
     runtime_log(
         rt, COIR_LOG_WARNING,
         "coir: coroutine %llu (%s) spawned at %s:%d held its worker for %lld ms%s; "
-        "others go on without it (%llu more unsaid)",
+        "others go on without it%s",
         (unsigned long long)st->id, st->name[0] ? st->name : "no name",
         st->site ? st->site->file : "?", st->site ? st->site->line : 0,
-        (long long)(st->held / COIR_MS), where, (unsigned long long)st->n_untold);
+        (long long)(st->held / COIR_MS), where, untold);
 }
 
 // ---- Start -------------------------------------------------------------------------------------

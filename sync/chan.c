@@ -59,7 +59,7 @@ int coir_chan_make(size_t size, size_t capacity, coir_chan **ret_chan)
     if (!ret_chan || size > SIZE_MOST) return -EINVAL;
     if (__builtin_mul_overflow(size, capacity, &bytes) ||
         __builtin_add_overflow(bytes, sizeof(coir_chan), &bytes) || bytes > PTRDIFF_MAX)
-        return -ENOMEM;
+        return -EINVAL;
     coir_chan *c = os_alloc(bytes, CACHE_LINE);
     if (!c) return -ENOMEM;
     c->size = size;

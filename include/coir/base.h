@@ -8,11 +8,16 @@
 //     coir_chan_recv(c, &v, coir_after(50 * COIR_MS));      wait 50 ms at most
 //     coir_chan_recv(c, &v, COIR_FOREVER);                  wait as long as it takes
 //
+// It is absolute: as a deadline 50 * COIR_MS is long past, coir_after(50 * COIR_MS) is meant.
+//
 // Errors are values: 0 or a count, else -errno. errno is never the channel. Outputs are named
 // ret_x and are written only on success. Four words mean the same everywhere:
 //
 //     -EPIPE       closed                          -ETIMEDOUT   the call's own deadline passed
 //     -ECANCELED   the coroutine was cancelled     -EINVAL      a bad value; nothing changed
+//
+// A coroutine is cancelled by coir_stop (coir_run calls it when its function has returned, and
+// after a deadlock) and by a scope that it runs in: coir_scope_cancel, or the scope's deadline.
 #ifndef COIR_BASE_H
 #define COIR_BASE_H
 

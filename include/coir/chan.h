@@ -24,7 +24,7 @@ typedef struct coir_chan coir_chan;
 // Makes a channel for values of 'size' bytes that holds 'capacity' of them; capacity 0 means that
 // send and receive must meet, size 0 that only the event counts (values are then NULL). The caller
 // owns one reference. Never waits.
-// 0 | -EINVAL (size over 64 KiB, size times capacity too large, NULL ret_chan) | -ENOMEM
+// 0 | -EINVAL (size over 64 KiB, size times capacity beyond PTRDIFF_MAX, NULL ret_chan) | -ENOMEM
 COIR_API COIR_MUST_USE int coir_chan_make(size_t size, size_t capacity,
                                           coir_chan **ret_chan);
 

@@ -32,7 +32,7 @@ typedef struct coir_stats {
     uint64_t spawn_failures;
     uint64_t steals;   // batches of coroutines that a worker took from another
     uint64_t handoffs; // workers' rights taken from a thread that was stuck
-    uint64_t threads;  // that the runtime has made and that live
+    uint64_t threads;  // that the runtime has made and that live, helpers among them
     uint64_t ops;      // operations submitted to the kernel since the start
     uint64_t timers;   // deadlines that are armed, or were and are not yet forgotten
     uint64_t stacks; // mapped: each took address space, and memory as far as it was used

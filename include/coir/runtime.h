@@ -38,6 +38,7 @@ enum { COIR_LOG_ERROR = 3, COIR_LOG_WARNING = 4, COIR_LOG_INFO = 6 };
 // a coir call; must not call back into coir. 'line' is gone when it returns.
 typedef void coir_log_fn(void *arg, int level, const char *line);
 
+// Not there yet: a start with one is -ENOTSUP.
 // Where the runtime's own memory comes from (stacks are mapped, not allocated). Both functions are
 // called from any thread at once. 'align' is a power of two.
 typedef struct coir_allocator {
@@ -51,12 +52,14 @@ typedef struct coir_allocator {
 // callbacks, which must work until the stop.
 typedef struct coir_config {
     size_t size;
-    unsigned workers; // default: the affinity mask and the cgroup's cpu quota, rounded up
+    unsigned workers;   // at most 1024; default: the affinity mask and the cgroup's cpu
+                        // quota, rounded up
     size_t stack_bytes; // usable, a coroutine; default 64 KiB, from 16 KiB to 1 GiB
     size_t guard_bytes; // below each stack; default: chosen by what a guard costs here
     coir_driver driver;
-    const coir_allocator *allocator; // default: libc
-    coir_log_fn *log;                // default: silent
+    const coir_allocator *allocator; // libc; another one is not there yet: -ENOTSUP
+    coir_log_fn
+        *log; // default: silent; then failures say no more than their return value
     void *log_arg;
     void (*thread_start)(
         void *); // called first and last on every thread the runtime makes
@@ -67,13 +70,16 @@ typedef struct coir_config {
     int pump_signal; // reaches stuck threads; default: a free real-time signal; -1: none
                      // (rings that
                      // need none); else that one, which must be real-time and nobody's
-    int helpers;     // most helper threads for blocking calls, default 512; -1: none
+    int helpers; // most helper threads for blocking calls, default 512, at most 32768;
+                 // -1: none
     unsigned coroutines_max; // a spawn beyond it is -EAGAIN; default: none
     unsigned
-        threads_max; // all threads of the runtime; default: 4 computing beside each worker and
-                     // 64, 512 blocked; never less than the workers
+        threads_max; // workers, those that compute or block without a worker's rights, and the
+                     // watching thread; not the helpers. Default: 4 computing beside each
+                     // worker and 64, 512 blocked; never less than the workers
     int64_t stop_ns; // coir_run's patience with those who do not end, default 5 s
-    uint64_t seed;   // non-zero: one worker, seeded order, virtual clock
+    uint64_t seed; // one worker, seeded order, virtual clock; not there yet: other than 0
+                   // is -ENOTSUP
 } coir_config;
 
 // What a runtime has become. COIR_INFO_INIT fills .size.
@@ -112,18 +118,21 @@ static inline coir_info coir_info_init_(void)
 #endif
 
 // Starts a runtime, runs fn(arg) as its first coroutine and sleeps until that returned; then
-// cancels what still lives, waits config->stop_ns for it, stops. Not from a coroutine. Reads the
-// environment (COIR_WORKERS, COIR_DRIVER, COIR_STACK, COIR_TRACE, COIR_SEED) for what the config
-// leaves at default. config may be NULL.
+// cancels what still lives, waits config->stop_ns for it, stops. Who has not ended by then is
+// named in the log and left running: it keeps its threads and memory until the process ends, and
+// the result is fn's all the same. Not from a coroutine. Reads the environment (COIR_WORKERS,
+// COIR_DRIVER, COIR_STACK) for what the config leaves at default; COIR_TRACE and COIR_SEED are
+// not there yet: -ENOTSUP. config may be NULL. Without config->log a start that fails is
+// silent, and what the log would tell is told to nobody.
 // What fn returned | -EINVAL (NULL fn, a bad config or environment value) | -ENOMEM | -EAGAIN
 // (no thread) | the kernel's error for a forced driver | -EDEADLK (from a coroutine; or nothing
-// could run any more, which the log tells in full: docs/deadlock.md) | -ENOTSUP (the process has
-// shadow stacks: docs/stacks.md)
+// could run any more, which the log tells in full: docs/deadlock.md) | -ENOTSUP (a seed, an
+// allocator, COIR_TRACE or COIR_SEED; the process has shadow stacks: docs/stacks.md)
 COIR_API int coir_run(const coir_config *config, int (*fn)(void *), void *arg);
 
 // Starts a runtime and returns at once; any thread. Never reads the environment.
 // 0 | -EINVAL (a bad config, NULL ret_rt) | -ENOMEM | -EAGAIN (no thread) | the kernel's error for
-// a forced driver | -ENOTSUP (the process has shadow stacks: docs/stacks.md)
+// a forced driver | -ENOTSUP (a seed, an allocator; shadow stacks: docs/stacks.md)
 COIR_API COIR_MUST_USE int coir_start(const coir_config *config, coir_runtime **ret_rt);
 
 // Cancels every coroutine, waits until the deadline for them to end, frees everything. Any thread

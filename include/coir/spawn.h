@@ -18,9 +18,9 @@
 // of its own runs between the two.
 //
 // The macros need GNU C (statement expressions, __typeof__, __VA_OPT__): gcc 8, clang 6 and later,
-// from gnu99 on. C++
-// has coir_spawn. Compile with -Werror=int-conversion -Werror=incompatible-pointer-types: a wrong
-// argument is then an error, as it should be.
+// from gnu99 on; the library itself is built by gcc 12 or clang 14 and later. C++ has coir_spawn,
+// C++17 coir::go too (coir.hpp). Compile with -Werror=int-conversion and
+// -Werror=incompatible-pointer-types: a wrong argument is then an error, as it should be.
 #ifndef COIR_SPAWN_H
 #define COIR_SPAWN_H
 

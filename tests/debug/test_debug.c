@@ -333,10 +333,15 @@ static void a_dump_into_a_closed_pipe_is_an_error(void)
 
 // ---- Counts and errors -------------------------------------------------------------------------
 
+static void nothing(void *arg)
+{
+    (void)arg;
+}
+
 static int looks_at_itself(void *arg)
 {
     coir_stats stats = COIR_STATS_INIT;
-    uint64_t me = 0;
+    uint64_t me = 0, threads;
 
     (void)arg;
     expect_eq(coir_each(NULL, least_id, &me), 0); // NULL: its own
@@ -346,6 +351,10 @@ static int looks_at_itself(void *arg)
     expect_eq(stats.made, 1);
     expect_eq(stats.parked, 0);
     expect(stats.threads >= 1 && stats.stacks >= 1);
+    threads = stats.threads;
+    expect_eq(coir_blocking(nothing, NULL), 0);
+    expect_eq(coir_stats_read(NULL, &stats), 0);
+    expect(stats.threads > threads); // the helper, which stays for a second
     for (int i = 0; i < 5; i++) expect_eq(coir_go(short_life, ADD(lives, 1) & 0), 0);
     do {
         coir_sleep(COIR_MS);

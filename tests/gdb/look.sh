@@ -21,9 +21,10 @@ look() { # NAME GDB_ARGS... - asks everything; the answers must be right
         echo "skipped: gdb may not trace here"
         exit 77
     fi
+    # Thread 1 stands on a stack of its own, above all coroutines'.
     id=$(sed -nE 's/^coroutine ([0-9]+): parked .* in chan recv .*/\1/p' <<<"$said" | head -1)
     said+=$'\n'$(timeout 100 gdb -nx -q -batch -ex 'set debuginfod enabled off' -ex 'set width 0' \
-        "$@" -ex "source $script" -ex "coir bt ${id:-0}" -ex 'coir bt 999999999' 2>&1)
+        "$@" -ex 'thread 1' -ex "source $script" -ex "coir bt ${id:-0}" -ex 'coir bt 999999999' 2>&1)
     judge "$name" "$said" || { echo "$said" | tail -60; echo "FAILED: $name"; exit 1; }
     echo "$name: passed"
 }

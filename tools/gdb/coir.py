@@ -136,9 +136,11 @@ class Elsewhere(gdb.unwinder.Unwinder):
         if self.sp is None or self.at != (int(frame.read_register("rsp")),
                                           int(frame.read_register("rip"))):
             return None
-        info = frame.create_unwind_info(FrameId(frame.read_register("rsp"),
-                                                frame.read_register("rip")))
         word = gdb.lookup_type("unsigned long")
+        # Its frame counts as the lowest of all: gdb ends a backtrace where a caller's frame lies
+        # below, as a coroutine's stack does seen from an ordinary thread's.
+        info = frame.create_unwind_info(FrameId(gdb.Value(0).cast(word),
+                                                frame.read_register("rip")))
         for i, name in enumerate(SAVED):
             info.add_saved_register(name, gdb.Value(memory.word(self.sp + 8 * i)).cast(word))
         info.add_saved_register("rsp", gdb.Value(self.sp + 8 * len(SAVED)).cast(word))
