@@ -117,12 +117,13 @@ static int tree_child(struct tree *t, struct record *r, uint32_t depth)
         record_cause(r, CAUSE_FAILURE);
         add_relaxed(&r->n_failed, 1); // relaxed: read after its end
         err = -EIO;
-    } else if (err == -EIO || err == -ETIMEDOUT) {
-        err = 0; // an inner scope's affair
+    } else if (depth || err == -EIO || err == -ETIMEDOUT) {
+        err =
+            0; // an inner scope's affair; its -ECANCELED too: a cause may be noted around that
+            // the library has not heard of yet, and then it would be this one's failure
     }
     add_relaxed(&r->live, (uint32_t)-1); // relaxed: the scope's wait orders it
-    // Without a reason around, -ECANCELED of an inner scope would be a failure.
-    return err == -ECANCELED && !record_has_cause(r) ? 0 : err;
+    return err;
 }
 
 // Into a scope that is cancelled already.
