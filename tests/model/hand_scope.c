@@ -120,7 +120,7 @@ static int tree_child(struct tree *t, struct record *r, uint32_t depth)
     } else if (depth || err == -EIO || err == -ETIMEDOUT) {
         err =
             0; // an inner scope's affair; its -ECANCELED too: a cause may be noted around that
-            // the library has not heard of yet, and then it would be this one's failure
+        // the library has not heard of yet, and then it would be this one's failure
     }
     add_relaxed(&r->live, (uint32_t)-1); // relaxed: the scope's wait orders it
     return err;
