@@ -118,9 +118,9 @@ static int tree_child(struct tree *t, struct record *r, uint32_t depth)
         add_relaxed(&r->n_failed, 1); // relaxed: read after its end
         err = -EIO;
     } else if (depth || err == -EIO || err == -ETIMEDOUT) {
-        err =
-            0; // an inner scope's affair; its -ECANCELED too: a cause may be noted around that
-        // the library has not heard of yet, and then it would be this one's failure
+        // An inner scope's affair. Its -ECANCELED too: a cause may be noted around that the
+        // library has not heard of yet, and then it would be this one's failure.
+        err = 0;
     }
     add_relaxed(&r->live, (uint32_t)-1); // relaxed: the scope's wait orders it
     return err;
