@@ -63,7 +63,6 @@ struct uring {
     bool break_armed;
     bool is_plain;
     bool by_other;   // lent, and the ring is not plain
-    bool cq_full;    // the last enter said that completions must be taken first
     uint32_t rounds; // enters; one that may have slept counts twice
 };
 
@@ -86,11 +85,10 @@ static struct uring *uring_of(const struct poller *np)
 
 static void enter(struct uring *u, bool wait, int64_t deadline)
 {
-    int err = os_ring_enter(u->ring, wait, deadline);
-
+    // Whatever it says (-EINTR, -ETIME, -EAGAIN, or -EBUSY: the CQ is full), the caller reaps and
+    // comes again.
+    (void)os_ring_enter(u->ring, wait, deadline);
     u->rounds += wait ? 2 : 1;
-    // -EINTR, -ETIME, -EAGAIN: look and come again. -EBUSY: the CQ is full.
-    u->cq_full = err == -EBUSY;
 }
 
 static struct io_uring_sqe *get_sqe(struct uring *u)
@@ -249,7 +247,6 @@ static void reap(struct poller *np)
             complete(np, op, res, flags);
         }
     }
-    u->cq_full = false;
 }
 
 static void uring_flush(struct poller *np)

@@ -55,7 +55,7 @@ typedef struct coir_config {
     unsigned workers;   // at most 1024; default: the affinity mask and the cgroup's cpu
                         // quota, rounded up
     size_t stack_bytes; // usable, a coroutine; default 64 KiB, from 16 KiB to 1 GiB
-    size_t guard_bytes; // below each stack; default: chosen by what a guard costs here
+    size_t guard_bytes; // below each stack; default 16 KiB, at most 1 MiB
     coir_driver driver;
     const coir_allocator *allocator; // libc; another one is not there yet: -ENOTSUP
     coir_log_fn
