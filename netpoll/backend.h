@@ -64,20 +64,22 @@ enum { POLLER_RUNS, POLLER_SLEEPS, POLLER_NOTIFIED };
 struct poller {
     // Constant after open.
     const struct backend *backend;
-    int break_fd;
     void *impl;           // the backend's own; NULL: shut
     struct os_pump *pump; // NULL: none
 
     // Owner only; while lent, who holds reap.
     struct op_slot *slots;
     uint32_t n_slots, first_free;
+    uint32_t gen_first;     // of a slot that was never used
     struct queue done;      // finished, not yet returned
     uint32_t n_done;        // so many; they count as in flight
     struct cancel *unasked; // cancels that found no room in the kernel's queue
     uint32_t n_unasked, unasked_room;
 
-    // Guarded by lock: cancels from other threads, copied values only.
+    // Guarded by lock: cancels from other threads, copied values only; the descriptor of a break
+    // while somebody writes to it (the owner reads the number without).
     alignas(CACHE_LINE) struct lock lock;
+    int break_fd; // -1: shut
     struct cancel *box;
     uint32_t n_box, box_room;
 

@@ -15,6 +15,26 @@
 
 // ---- Open and close --------------------------------------------------------------------------
 
+static void set_break_fd(struct poller *np, int fd)
+{
+    lock_acquire(&np->lock);
+    np->break_fd = fd;
+    lock_release(&np->lock);
+}
+
+static int open_kernels_half(struct poller *np, unsigned entries)
+{
+    int err, fd = os_eventfd();
+
+    if (fd < 0) return fd;
+    set_break_fd(np, fd);
+    err = np->backend->open(np, entries);
+    if (err >= 0) return 0;
+    set_break_fd(np, -1);
+    os_close(fd);
+    return err;
+}
+
 int poller_open(enum poller_kind kind, unsigned entries, struct os_pump *pump,
                 struct poller **ret_poller)
 {
@@ -27,39 +47,55 @@ int poller_open(enum poller_kind kind, unsigned entries, struct os_pump *pump,
     np->pump = pump;
     lock_init(&np->lock, LOCK_RANK_POLLER);
     lock_init(&np->reap, LOCK_RANK_REAP);
-    err = np->break_fd = os_eventfd();
-    if (err >= 0) err = np->backend->open(np, entries);
-    if (err >= 0) {
-        *ret_poller = np;
-        return 0;
+    np->gen_first = 1;
+    err = open_kernels_half(np, entries);
+    if (err < 0) {
+        os_free(np);
+        return err;
     }
-    if (np->break_fd >= 0) os_close(np->break_fd);
-    os_free(np);
-    return err;
+    *ret_poller = np;
+    return 0;
 }
 
 void poller_close(struct poller *np)
 {
     if (!np) return;
     poller_shut(np);
-    os_close(np->break_fd);
-    os_free(np->slots);
-    os_free(np->unasked);
     os_free(np->box);
     os_free(np);
 }
 
+static void free_slots(struct poller *np)
+{
+    // A key of this time must find nothing in the next (N3).
+    for (uint32_t i = 0; i < np->n_slots; i++)
+        if (np->slots[i].gen >= np->gen_first) np->gen_first = np->slots[i].gen + 1;
+    if (np->gen_first == 0) np->gen_first = 1;
+    os_free(np->slots);
+    os_free(np->unasked);
+    np->slots = NULL;
+    np->unasked = NULL;
+    np->n_slots = np->n_unasked = np->unasked_room = 0;
+    np->first_free = NO_SLOT;
+}
+
 void poller_shut(struct poller *np)
 {
+    int fd = np->break_fd;
+
     must(load_own(&np->in_flight) == 0);
-    if (np->impl) np->backend->close(np);
+    if (!np->impl) return;
+    np->backend->close(np);
     np->impl = NULL;
+    free_slots(np);
+    set_break_fd(np, -1);
+    os_close(fd);
 }
 
 int poller_reopen(struct poller *np, unsigned entries, struct os_pump *pump)
 {
     np->pump = pump;
-    return np->backend->open(np, entries);
+    return open_kernels_half(np, entries);
 }
 
 const char *poller_mode(const struct poller *np)
@@ -87,7 +123,7 @@ static bool add_slots(struct poller *np)
     if (!slots) return false;
     if (np->n_slots) memcpy(slots, np->slots, np->n_slots * sizeof(*slots));
     for (uint32_t i = n; i-- > np->n_slots;) {
-        slots[i].gen = 1;
+        slots[i].gen = np->gen_first;
         slots[i].next_free = np->first_free;
         np->first_free = i;
     }
@@ -362,6 +398,10 @@ void poller_break(struct poller *np)
     uint32_t was = swap_seq_cst(&np->state, POLLER_NOTIFIED);
 
     arrow("poller", was, POLLER_NOTIFIED);
-    // A full counter is a break that the owner has not yet read: as good.
-    if (was == POLLER_SLEEPS) os_write(np->break_fd, &one, sizeof(one));
+    if (was != POLLER_SLEEPS) return;
+    // Under the lock: the owner may have woken by itself and ended since, and the number of its
+    // descriptor be somebody else's.
+    lock_acquire(&np->lock);
+    if (np->break_fd >= 0) os_write(np->break_fd, &one, sizeof(one));
+    lock_release(&np->lock);
 }

@@ -336,7 +336,7 @@ struct queue idle_sleep(struct m *m)
     int64_t until;
 
     poller_announce(m->poller);
-    bool keeper = false; // the one spare that is kept sleeps for good
+    bool keeper = false; // the one spare that is kept
     bool stays = lie_down(m, home, &keeper);
     idle_spin_end(m);
     if (maybe("announced, not yet looked")) choice_point();
@@ -346,10 +346,10 @@ struct queue idle_sleep(struct m *m)
     sched_went_idle(s);
     bool found = home ? work_anywhere(s) : !stays;
     // relaxed: [IDLE-FENCE] or the lock orders it: whoever arms a timer there later holds that
-    // P, or breaks our sleep (idle_arm)
-    until = home     ? load_relaxed(&home->timers.earliest)
-            : keeper ? CLOCK_NEVER
-                     : clock_after(SPARE_NS);
+    // P, or breaks our sleep (idle_arm). Who is kept, or must not end (I6), sleeps for good.
+    until = home ? load_relaxed(&home->timers.earliest)
+            : keeper || poller_in_flight(m->poller) > 0 ? CLOCK_NEVER
+                                                        : clock_after(SPARE_NS);
     done = poller_poll(m->poller, found ? CLOCK_PAST : until);
     poller_awake(m->poller);
     sched_note_time(s);
@@ -365,15 +365,27 @@ struct queue idle_sleep(struct m *m)
 
 // ---- Without a P --------------------------------------------------------------------------
 
+// The P whose home a spare may best displace: one without operations in flight, which ends if it is
+// not wanted. One with some stays until they end.
+static struct p *least_missed_locked(struct idle *idle)
+{
+    struct list_node *first = list_first(&idle->ps);
+
+    for (struct list_node *n = first; n && n != &idle->ps.head; n = n->next) {
+        struct p *p = container_of(n, struct p, idle_node);
+        if (!p->expects) return p;
+    }
+    return first ? container_of(first, struct p, idle_node) : NULL;
+}
+
 bool idle_take_any(struct m *m)
 {
     struct sched *s = m->sched;
 
     if (load_relaxed(&s->idle.n) == 0) return false; // relaxed: a look
     lock_acquire(&s->idle.lock);
-    struct list_node *node = list_first(&s->idle.ps);
-    if (node) {
-        struct p *p = container_of(node, struct p, idle_node);
+    struct p *p = least_missed_locked(&s->idle);
+    if (p) {
         struct m *home = p->m;
         remove_idle_locked(&s->idle, p);
         p_take(p, m->index);
@@ -382,8 +394,8 @@ bool idle_take_any(struct m *m)
         idle_hold(m, p);
     }
     lock_release(&s->idle.lock);
-    if (node) sysmon_wake(s);
-    return node != NULL;
+    if (p) sysmon_wake(s);
+    return p != NULL;
 }
 
 int idle_arm(struct m *m, struct g *g, int64_t when)

@@ -34,15 +34,20 @@ static void add(int *word, int by)
     __atomic_add_fetch(word, by, __ATOMIC_ACQ_REL);
 }
 
-static int count_threads(void)
+static int count_entries(const char *path)
 {
-    DIR *dir = opendir("/proc/self/task");
+    DIR *dir = opendir(path);
     int n = -2;
 
     expect(dir);
     while (readdir(dir)) n++;
     closedir(dir);
     return n;
+}
+
+static int count_threads(void)
+{
+    return count_entries("/proc/self/task");
 }
 
 // ---- Those who must not be stopped -------------------------------------------------------------
@@ -372,6 +377,38 @@ static int many_block_and_their_threads_end(void *arg)
     return 0;
 }
 
+// Descriptors but for the two of each worker's poller; asked until nobody starts or ends.
+static int other_descriptors(void)
+{
+    int was = 0, same = 0;
+
+    while (same < 20) {
+        int now = count_entries("/proc/self/fd") - 2 * count_threads();
+        same = now == was ? same + 1 : 0;
+        was = now;
+        expect_eq(coir_sleep(10 * COIR_MS), 0);
+    }
+    return was;
+}
+
+static int many_threads_end_and_no_descriptor_stays(void *arg)
+{
+    int before = other_descriptors(), threads = count_threads(), most = threads;
+
+    (void)arg;
+    n_ended = 0;
+    for (int i = 0; i < 30; i++) expect_eq(go(naps_once), 0);
+    while (get(&n_ended) < 30) {
+        expect_eq(coir_sleep(COIR_MS), 0);
+        if (most < count_threads()) most = count_threads();
+    }
+    printf("%d threads, at most %d\n", threads, most);
+    while (count_threads() > threads + (int)config.workers + 1)
+        expect_eq(coir_sleep(20 * COIR_MS), 0);
+    while (other_descriptors() != before) continue; // a hang else
+    return 0;
+}
+
 // ---- The log names them ------------------------------------------------------------------------
 
 static int n_named;
@@ -449,6 +486,7 @@ int main(int argc, char **argv)
     for (int i = 0; i < (int)(sizeof(ways) / sizeof(ways[0])); i++)
         if (only < 0 || only == i) all(ways[i].workers, ways[i].driver, ways[i].pump);
     expect_eq(coir_run(&config, many_block_and_their_threads_end, NULL), 0);
+    expect_eq(coir_run(&config, many_threads_end_and_no_descriptor_stays, NULL), 0);
     a_signal_that_is_taken_is_refused();
     expect_eq(count_threads(), before);
     return 0;

@@ -9,6 +9,7 @@ of the connections must have ended by a reset in mid-message and 20 %% by half-c
 """
 import os
 import resource
+import socket
 import subprocess
 import sys
 import time
@@ -28,9 +29,11 @@ def stat(server):
         print("server:", line.strip())
 
 
-def settled(server, base, patience):
+def settled(server, port, base, patience):
     """Waits until the server has noticed that everybody went away; then for threads that were made
-    when others were stuck (each has a ring and an eventfd) to end, and free stacks to go back."""
+    when others were stuck (each has a ring and an eventfd) to end, and free stacks to go back. A
+    thread does not end while the accept waits on its ring: some connections, one at a time, bring
+    the accept to a worker that stays."""
     peak = 0  # since the last question
     for _ in range(600):
         s = stat(server)
@@ -38,6 +41,9 @@ def settled(server, base, patience):
         if s["live"] <= base:
             break
         time.sleep(0.1)
+    for _ in range(20):
+        socket.create_connection(("127.0.0.1", int(port))).close()
+        time.sleep(0.02)
     time.sleep(patience)
     return {**stat(server), "peak": peak}
 
@@ -85,10 +91,10 @@ def main(argv):
     idle = stat(server)
 
     _, good_warm = wave(client, port, connections, min(5, seconds), 10**12)
-    before = settled(server, idle["live"], patience)
+    before = settled(server, port, idle["live"], patience)
     peak_warm = before["peak"]
     counts, good = wave(client, port, connections, seconds, 2 * 10**12)
-    after = settled(server, idle["live"], patience)
+    after = settled(server, port, idle["live"], patience)
     print("before:", *(f"{k}={v}" for k, v in before.items()))
     print("after: ", *(f"{k}={v}" for k, v in after.items()))
 
