@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // platform - the seam to everything outside: kernel, liburing, libc's threads and allocator.
 //
-// base/platform_linux.c fulfils it and is the only file that makes a system call or includes
+// base/platform_*.c fulfil it and are the only files that make a system call or include
 // liburing.h; tests/model/platform_sim.c fulfils it with virtual workers, a virtual clock and a
 // virtual kernel. All names begin with os_. Where a call can fail it returns -errno, never -1,
 // and errno is dead after it.
