@@ -14,7 +14,6 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/syscall.h>
@@ -22,6 +21,7 @@
 #include <unistd.h>
 
 #include "base/fault.h"
+#include "base/memory.h"
 #include "base/panic.h"
 #include "base/platform_call.h"
 #include "base/platform_fork.h"
@@ -112,13 +112,14 @@ struct thread_start {
     void *arg;
     char name[16];
     sigset_t mask; // of who starts it
+    const struct memory *memory;
 };
 
 static void *thread_main(void *arg)
 {
     struct thread_start start = *(struct thread_start *)arg;
 
-    free(arg);
+    MEMORY_PUT(start.memory, arg, struct thread_start, 1);
     pthread_setname_np(pthread_self(), start.name);
     fork_gives_back(&start.mask);
     start.fn(start.arg);
@@ -126,15 +127,15 @@ static void *thread_main(void *arg)
 }
 
 int os_thread_start(struct os_thread *ret_thread, void (*fn)(void *), void *arg,
-                    const char *name)
+                    const char *name, const struct memory *mem)
 {
     struct thread_start *start =
-        fault_here(FAULT_THREAD) ? NULL : calloc(1, sizeof(*start));
+        fault_here(FAULT_THREAD) ? NULL : MEMORY_GET(mem, struct thread_start, 1);
     sigset_t blocked, before;
     pthread_t thread;
 
     if (!start) return -EAGAIN;
-    *start = (struct thread_start){.fn = fn, .arg = arg};
+    *start = (struct thread_start){.fn = fn, .arg = arg, .memory = mem};
     strncat(start->name, name, sizeof(start->name) - 1);
 
     platform_signals(&blocked);
@@ -143,7 +144,7 @@ int os_thread_start(struct os_thread *ret_thread, void (*fn)(void *), void *arg,
     int err = pthread_create(&thread, NULL, thread_main, start);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (err) {
-        free(start);
+        MEMORY_PUT(mem, start, struct thread_start, 1);
         return -err;
     }
     ret_thread->handle = (uintptr_t)thread;

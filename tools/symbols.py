@@ -6,7 +6,8 @@
     symbols.py complete LIB...      the same, and every declared function is there
     symbols.py seam ARCHIVE         outside base/platform_*.c nothing is taken from libc but
                                     what tools/libc_allowed.txt names, and no name of libc's is
-                                    taken from it
+                                    taken from it; and libc's memory is for what belongs to no
+                                    runtime: who is in one asks base/memory.h
     symbols.py tls LIBCOIR.SO       no thread-local of the initial-exec model: dlopen must work
     symbols.py quiet LIBCOIR.SO     no constructor and no destructor but those that the compiler's own
                                     start files put into every shared object
@@ -21,6 +22,9 @@ import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SEAM = "base_platform_"
+# Who may take libc's memory: what is the process's, and base/memory.c itself.
+LIBC_MEMORY = {"os_alloc", "os_free"}
+OF_THE_PROCESS = ("base_memory.c.", "base_platform_memory.c.", "io_fd.c.", "sync_chan.c.", "sync_timer.c.")
 # The linker's own marks in a shared object, and the version node.
 NOISE = {"_init", "_fini", "_edata", "_end", "__bss_start", "COIR_0"}
 # The watchdog is a thread, and here no thread may be: alarm(2) ends this one.
@@ -89,6 +93,9 @@ def seam(archive):
             defined.add(f[2])
     bad = 0
     for obj, name in taken:
+        if name in LIBC_MEMORY and not obj.startswith(OF_THE_PROCESS):
+            print(f"{obj}: calls {name}: a runtime's memory comes from base/memory.h")
+            bad += 1
         if obj.startswith(SEAM) or name in defined or name in exact or name.startswith(tuple(prefixes)):
             continue
         print(f"{obj}: calls {name}, which belongs behind base/platform.h")
