@@ -89,15 +89,15 @@ void *os_map(size_t bytes)
         munmap(p, bytes);
         return NULL;
     }
-#ifdef COIR_ASAN
-    // The marks of a stack that lay here before it was unmapped.
-    __asan_unpoison_memory_region(p, bytes);
-#endif
     return p;
 }
 
 void os_unmap(void *p, size_t bytes)
 {
+#ifdef COIR_ASAN
+    // The marks of stacks that lay here: whoever maps this place next knows nothing of them.
+    __asan_unpoison_memory_region(p, bytes);
+#endif
     munmap(p, bytes);
 }
 
