@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // platform - the seam to everything outside: kernel, liburing, libc's threads and allocator.
 //
-// base/platform_linux.c fulfils it and is the only file that makes a system call or includes
+// base/platform_*.c fulfil it and are the only files that make a system call or include
 // liburing.h; tests/model/platform_sim.c fulfils it with virtual workers, a virtual clock and a
 // virtual kernel. All names begin with os_. Where a call can fail it returns -errno, never -1,
 // and errno is dead after it.
@@ -38,14 +38,17 @@ void os_fence_heavy(void);
 // Asks for it, once before the first fence. False: the kernel has none, or it is refused.
 bool os_fence_heavy_get(void);
 
+struct memory; // base/memory.h; NULL: libc's
+
 struct os_thread {
     uintptr_t handle;
 };
 
 // Starts fn(arg) on a thread of its own, all signals blocked but the synchronous ones and
-// SIGPROF, named 'name' (15 characters). 0 | -EAGAIN | -ENOMEM
+// SIGPROF, named 'name' (15 characters). What it is told lies in 'mem' until it runs.
+// 0 | -EAGAIN | -ENOMEM
 int os_thread_start(struct os_thread *ret_thread, void (*fn)(void *), void *arg,
-                    const char *name);
+                    const char *name, const struct memory *mem);
 void os_thread_join(struct os_thread thread);
 void os_thread_detach(struct os_thread thread); // instead of a join
 
@@ -261,11 +264,12 @@ struct os_ring_info {
     unsigned sq_entries, cq_entries;
 };
 
-// Sets one ring up with exactly these IORING_SETUP_* flags, MADV_DONTFORK, close-on-exec.
+// Sets one ring up with exactly these IORING_SETUP_* flags, MADV_DONTFORK, close-on-exec, in 'mem'.
 // Where the kernel does not tell what it knows, its error is the answer.
 // 0 | -ENOSYS | -EPERM | -EINVAL (unknown flag) | -ENOMEM | -EMFILE | -ENFILE
 int os_ring_open(unsigned entries, unsigned cq_entries, unsigned flags,
-                 struct os_ring **ret_ring, struct os_ring_info *ret_info);
+                 const struct memory *mem, struct os_ring **ret_ring,
+                 struct os_ring_info *ret_info);
 void os_ring_close(struct os_ring *ring);
 // At most so many kernel threads for what blocks, of this ring; a kernel before 5.15 has no say.
 void os_ring_cap_workers(struct os_ring *ring, unsigned most);

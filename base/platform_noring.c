@@ -7,9 +7,11 @@
 #include "base/platform.h"
 
 int os_ring_open(unsigned entries, unsigned cq_entries, unsigned flags,
-                 struct os_ring **ret_ring, struct os_ring_info *ret_info)
+                 const struct memory *mem, struct os_ring **ret_ring,
+                 struct os_ring_info *ret_info)
 {
-    (void)entries, (void)cq_entries, (void)flags, (void)ret_ring, (void)ret_info;
+    (void)entries, (void)cq_entries, (void)flags, (void)mem;
+    (void)ret_ring, (void)ret_info;
     return -ENOSYS;
 }
 

@@ -4,6 +4,7 @@
 #include <liburing.h>
 
 #include "base/fault.h"
+#include "base/memory.h"
 #include "base/platform.h"
 #include "base/platform_fault.h"
 
@@ -14,6 +15,8 @@
 #endif
 
 #define PROBE_OPS 256
+#define PROBE_BYTES                                                                      \
+    (sizeof(struct io_uring_probe) + PROBE_OPS * sizeof(struct io_uring_probe_op))
 
 // Rings are mapped without libc, so ThreadSanitizer does not know that a mapping is new where
 // an older ring of another thread was: these two tell it.
@@ -23,30 +26,36 @@ struct os_ring {
     struct io_uring ring;
     struct io_uring_probe *probe;
     struct fault fault;
+    const struct memory *memory;
 };
 
 // What the kernel knows. 0 | -errno: it does not tell (a filter that refuses io_uring_register)
 static int probe(struct os_ring *r)
 {
-    size_t bytes = sizeof(*r->probe) + PROBE_OPS * sizeof(struct io_uring_probe_op);
-
-    r->probe = os_alloc(bytes, alignof(struct io_uring_probe));
+    r->probe = memory_get(r->memory, PROBE_BYTES, alignof(struct io_uring_probe));
     if (!r->probe) return -ENOMEM;
     if (r->fault.probe) return -(int)r->fault.probe;
     int err = io_uring_register_probe(&r->ring, r->probe, PROBE_OPS);
     return err < 0 ? err : 0;
 }
 
+static void free_probe(struct os_ring *r)
+{
+    memory_put(r->memory, r->probe, PROBE_BYTES, alignof(struct io_uring_probe));
+}
+
 int os_ring_open(unsigned entries, unsigned cq_entries, unsigned flags,
-                 struct os_ring **ret_ring, struct os_ring_info *ret_info)
+                 const struct memory *mem, struct os_ring **ret_ring,
+                 struct os_ring_info *ret_info)
 {
     struct io_uring_params params = {.flags = flags};
     // valgrind (3.19) keeps its one lock over a sleep in io_uring_enter: nobody else would run.
     if (RUNNING_ON_VALGRIND) return -ENOSYS;
     if (fault_here(FAULT_RING)) return -ENOMEM;
 
-    struct os_ring *r = os_alloc(sizeof(*r), alignof(struct os_ring));
+    struct os_ring *r = MEMORY_GET(mem, struct os_ring, 1);
     if (!r) return -ENOMEM;
+    r->memory = mem;
     r->fault = fault_read();
     if (r->fault.sq) entries = r->fault.sq;
     if (r->fault.cq) cq_entries = r->fault.cq;
@@ -69,12 +78,12 @@ int os_ring_open(unsigned entries, unsigned cq_entries, unsigned flags,
     return 0;
 
 exit_ring:
-    os_free(r->probe);
+    free_probe(r);
     // [RING-LEFT] release, pairs with [RING-MAPPED]: the last look at its memory.
     add_release(&n_left, 1);
     io_uring_queue_exit(&r->ring);
 free_ring:
-    os_free(r);
+    MEMORY_PUT(mem, r, struct os_ring, 1);
     return err;
 }
 
@@ -82,11 +91,11 @@ void os_ring_close(struct os_ring *r)
 {
     if (!r) return;
     fault_count(-1);
-    os_free(r->probe);
+    free_probe(r);
     // [RING-LEFT] release, pairs with [RING-MAPPED]: the last look at its memory.
     add_release(&n_left, 1);
     io_uring_queue_exit(&r->ring);
-    os_free(r);
+    MEMORY_PUT(r->memory, r, struct os_ring, 1);
 }
 
 void os_ring_cap_workers(struct os_ring *r, unsigned most)

@@ -34,6 +34,7 @@ int stack_depot_init(struct stack_depot *d, const struct stack_config *config)
         .protect_budget =
             limit > 2 * MAPPINGS_LEFT ? (limit - MAPPINGS_LEFT) / 2 : limit / 4,
         .light = !config->no_light,
+        .memory = config->memory,
     };
     d->slot_bytes = d->guard_bytes + d->usable_bytes;
     lock_init(&d->lock, LOCK_RANK_STACKS);
@@ -45,9 +46,9 @@ void stack_depot_fini(struct stack_depot *d)
     for (struct stack_region *r; (r = d->regions);) {
         d->regions = r->older;
         os_unmap(r->base, r->bytes);
-        os_free(r);
+        memory_put(d->memory, r, r->own_bytes, alignof(struct stack_region));
     }
-    os_free(d->spare_indices);
+    MEMORY_PUT(d->memory, d->spare_indices, uint32_t, d->spare_room);
 }
 
 // ---- Making slots --------------------------------------------------------------------------
@@ -58,18 +59,19 @@ static struct stack_region *add_region_locked(struct stack_depot *d)
 
     if (n > MOST_SLOTS) n = MOST_SLOTS;
     while (n > STACK_BATCH && n * d->slot_bytes > MOST_BYTES) n /= 2;
+    size_t own_bytes = sizeof(struct stack_region) + (n / 64 + 1) * sizeof(uint64_t);
     struct stack_region *r =
-        os_alloc(sizeof(*r) + n / 64 * sizeof(uint64_t) + sizeof(uint64_t),
-                 alignof(struct stack_region));
+        memory_get(d->memory, own_bytes, alignof(struct stack_region));
     d->why = "no memory for the list of stacks";
     if (!r) return NULL;
     // Where address space is short a smaller region may still fit.
     while (!(r->base = os_map(n * d->slot_bytes)) && n > 1) n /= 2;
     if (!r->base) {
         d->why = "no address space for a stack (RLIMIT_AS, overcommit or locked memory)";
-        os_free(r);
+        memory_put(d->memory, r, own_bytes, alignof(struct stack_region));
         return NULL;
     }
+    r->own_bytes = own_bytes;
     r->bytes = n * d->slot_bytes;
     r->n_slots = n;
     r->first_index = d->n_indices;
@@ -384,10 +386,10 @@ static bool take_index_locked(struct stack_depot *d, uint32_t *ret_index)
     }
     uint32_t room = d->spare_room ? d->spare_room * 2 : STACK_BATCH;
     if (d->n_sized == d->spare_room) {
-        uint32_t *bigger = os_alloc(room * sizeof(*bigger), alignof(uint32_t));
+        uint32_t *bigger = MEMORY_GET(d->memory, uint32_t, room);
         d->why = "no memory for the list of stacks";
         if (!bigger) return false;
-        os_free(d->spare_indices); // empty here
+        MEMORY_PUT(d->memory, d->spare_indices, uint32_t, d->spare_room); // empty here
         d->spare_indices = bigger;
         d->spare_room = room;
     }

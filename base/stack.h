@@ -32,6 +32,7 @@
 
 #include "base/atomic.h"
 #include "base/lock.h"
+#include "base/memory.h"
 
 #define STACK_BATCH 32u  // from the depot to a cache
 #define STACK_HALF 1024u // of a cache: a half goes to the depot when both are full
@@ -59,6 +60,7 @@ struct stack_config {
     size_t guard_bytes;
     size_t head_bytes; // of the owner's descriptor, which begins with a struct stack
     bool no_light;     // do as if the kernel had no light guards
+    const struct memory *memory; // for its lists; NULL: libc's. Outlives the depot
 };
 
 struct stack_region;
@@ -66,6 +68,7 @@ struct stack_region;
 struct stack_depot {
     // Constant after init.
     size_t page_bytes, usable_bytes, guard_bytes, head_bytes, slot_bytes;
+    const struct memory *memory;
     uint32_t protect_budget; // PROT_NONE guards that vm.max_map_count leaves room for
 
     // Guarded by lock.

@@ -16,6 +16,7 @@ struct stack_region {
     struct stack_region *older;
     char *base;
     size_t bytes;
+    size_t own_bytes; // of this struct
     uint32_t n_slots;
     uint32_t first_index; // of slot 0
 

@@ -21,6 +21,9 @@ struct bench {
     long threads; // pthreads: how many there were, where it is not n
 };
 
+// What a question wants beside its workers.
+static coir_config bench_config = COIR_CONFIG_INIT;
+
 // The question, in both languages. Each fills ns; main calls one.
 int bench_coir(void *bench);
 void bench_pthreads(struct bench *b);
@@ -58,7 +61,6 @@ static inline pthread_t bench_thread(void *(*fn)(void *), void *arg)
 static inline int bench_main(int argc, char **argv, double scale, const char *unit)
 {
     struct bench b = {0};
-    coir_config config = COIR_CONFIG_INIT;
 
     if (argc < 4) {
         fprintf(stderr, "usage: %s coir|pthreads WORKERS N\n", argv[0]);
@@ -66,9 +68,9 @@ static inline int bench_main(int argc, char **argv, double scale, const char *un
     }
     b.workers = (unsigned)atoi(argv[2]);
     b.n = atol(argv[3]);
-    config.workers = b.workers;
+    bench_config.workers = b.workers;
     if (strcmp(argv[1], "coir") == 0)
-        bench_must(coir_run(&config, bench_coir, &b) == 0, "coir_run");
+        bench_must(coir_run(&bench_config, bench_coir, &b) == 0, "coir_run");
     else
         bench_pthreads(&b);
     printf("{\"value\": %.3f, \"unit\": \"%s\", \"n\": %ld}\n",

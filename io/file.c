@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/memory.h"
 #include "base/platform.h"
 #include "coir/io.h"
 #include "io/fd.h"
@@ -201,10 +202,12 @@ ssize_t coir_sendfile(int out, int in, off_t *offset, size_t n, int64_t deadline
     if (from == -ESPIPE || (offset && from < 0)) return -EINVAL; // as sendfile(2) says
     if (from < 0) return from;
     if (n > MOST) n = MOST;
-    char *part = os_alloc(n < PART_BYTES ? n : PART_BYTES, alignof(max_align_t));
+    const struct memory *mem = park_memory();
+    size_t part_bytes = n < PART_BYTES ? n : PART_BYTES;
+    char *part = memory_get(mem, part_bytes, alignof(max_align_t));
     if (!part) return -ENOMEM;
     ssize_t moved = send_from(out, in, from, n, part, deadline);
-    os_free(part);
+    memory_put(mem, part, part_bytes, alignof(max_align_t));
     if (moved > 0 && offset) *offset = from + moved;
     if (moved > 0 && !offset) os_seek(in, from + moved, SEEK_SET);
     return moved == -ESPIPE ? -EINVAL : moved;

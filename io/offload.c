@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/lock.h"
 #include "base/maybe.h"
+#include "base/memory.h"
 #include "base/panic.h"
 #include "base/parker.h"
 #include "base/platform.h"
@@ -42,7 +43,7 @@ struct offload {
 
 int offload_open(const struct offload_config *config, struct offload **ret_pool)
 {
-    struct offload *pool = os_alloc(sizeof(*pool), alignof(struct offload));
+    struct offload *pool = MEMORY_GET(config->memory, struct offload, 1);
 
     if (!pool) return -ENOMEM;
     pool->config = *config;
@@ -117,13 +118,13 @@ static struct offload_job *sleep_locked(struct helper *h)
     return job;
 }
 
-static void join(struct helper *h)
+static void join(const struct memory *mem, struct helper *h)
 {
     if (!h) return;
     // [HELPER-JOIN] acquire, pairs with [HELPER-LAUNCHED]: sees the handle.
     while (!load_acquire(&h->launched)) os_futex_wait(&h->launched, 0, CLOCK_NEVER);
     os_thread_join(h->thread);
-    os_free(h);
+    MEMORY_PUT(mem, h, struct helper, 1);
 }
 
 static void helper_main(void *arg)
@@ -147,7 +148,7 @@ static void helper_main(void *arg)
     if (pool->closer) parker_unpark(pool->closer);
     lock_release(&pool->lock);
     if (config.thread_stop) config.thread_stop(config.thread_arg);
-    join(before); // H4: it is on its way out
+    join(config.memory, before); // H4: it is on its way out
 }
 
 // ---- Jobs -------------------------------------------------------------------------------------
@@ -177,13 +178,14 @@ static void tell(struct list *refused, int err)
 
 static int launch(struct offload *pool)
 {
-    struct helper *h = os_alloc(sizeof(*h), alignof(struct helper));
+    const struct memory *mem = pool->config.memory;
+    struct helper *h = MEMORY_GET(mem, struct helper, 1);
 
     if (!h) return -ENOMEM;
     h->pool = pool;
-    int err = os_thread_start(&h->thread, helper_main, h, "coir-helper");
+    int err = os_thread_start(&h->thread, helper_main, h, "coir-helper", mem);
     if (err < 0) {
-        os_free(h);
+        MEMORY_PUT(mem, h, struct helper, 1);
         return err;
     }
     // [HELPER-LAUNCHED] release, pairs with [HELPER-JOIN]. Who joins may free h now: the wake
@@ -298,7 +300,7 @@ void offload_start(struct offload_job *job)
         submit(pool, job);
         return;
     }
-    int err = os_thread_start(&thread, lone_job, job, "coir-helper");
+    int err = os_thread_start(&thread, lone_job, job, "coir-helper", NULL);
     if (err == 0) {
         os_thread_detach(thread);
     } else {
@@ -354,7 +356,8 @@ int offload_close(struct offload *pool, int64_t deadline)
     uint32_t n_working = pool->n_working;
     lock_release(&pool->lock);
     if (!is_over) return n_working > 0 ? (int)n_working : 1; // 1: just about to begin
-    join(pool->ended);
-    os_free(pool);
+    const struct memory *mem = pool->config.memory;
+    join(mem, pool->ended);
+    MEMORY_PUT(mem, pool, struct offload, 1);
     return 0;
 }

@@ -27,8 +27,11 @@
 
 struct offload;
 
+struct memory;
+
 struct offload_config {
-    uint32_t helpers_max; // 0: none, every job is refused
+    const struct memory *memory; // base/memory.h; outlives the pool
+    uint32_t helpers_max;        // 0: none, every job is refused
     void (*thread_start)(void *), (*thread_stop)(void *);
     void *thread_arg;
 };

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/lock.h"
+#include "base/memory.h"
 #include "base/platform.h"
 #include "base/waiter.h"
 #include "coir/io.h"
@@ -20,6 +21,7 @@
 
 struct lookup {
     // Constant.
+    const struct memory *memory;
     struct offload_job job;
     char host[NAME_BYTES], service[NAME_BYTES];
     bool has_host, has_service, has_hints;
@@ -40,7 +42,7 @@ static void put_lookup(struct lookup *l)
     // [LOOKUP-REF] acq_rel, pairs with itself.
     if (add_acq_rel(&l->refs, (uint32_t)-1) != 1) return;
     os_resolve_free(l->list);
-    os_free(l);
+    MEMORY_PUT(l->memory, l, struct lookup, 1);
 }
 
 static void look_up(void *arg)
@@ -128,11 +130,13 @@ int resolve(const char *host, const char *service, const struct addrinfo *hints,
 {
     if (is_answered_here(host)) return os_resolve(host, service, hints, ret_list);
     if (deadline <= CLOCK_PAST) return -ETIMEDOUT;
-    struct lookup *l = os_alloc(sizeof(*l), alignof(struct lookup));
+    const struct memory *mem = park_memory();
+    struct lookup *l = MEMORY_GET(mem, struct lookup, 1);
     if (!l) return -ENOMEM;
+    l->memory = mem;
     int err = fill(l, host, service, hints);
     if (err < 0) {
-        os_free(l);
+        MEMORY_PUT(mem, l, struct lookup, 1);
         return err;
     }
     offload_start(&l->job);

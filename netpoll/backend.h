@@ -26,6 +26,7 @@
 #include "base/atomic.h"
 #include "base/list.h"
 #include "base/lock.h"
+#include "base/memory.h"
 #include "netpoll/netpoll.h"
 #include "netpoll/ops.h"
 
@@ -66,6 +67,7 @@ struct poller {
     const struct backend *backend;
     void *impl;           // the backend's own; NULL: shut
     struct os_pump *pump; // NULL: none
+    const struct memory *memory;
 
     // Owner only; while lent, who holds reap.
     struct op_slot *slots;

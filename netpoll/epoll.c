@@ -41,20 +41,22 @@ static struct epoll *epoll_of(const struct poller *np)
 
 // ---- Interest ---------------------------------------------------------------------------------
 
-static struct interest *interest_in(struct epoll *e, int fd)
+static struct interest *interest_in(struct poller *np, int fd)
 {
+    struct epoll *e = epoll_of(np);
+
     if (fd >= e->n_fds) {
         int n = e->n_fds ? e->n_fds : 64;
         while (n <= fd) n *= 2;
-        struct interest **bigger = os_alloc((size_t)n * sizeof(*bigger), alignof(void *));
+        struct interest **bigger = MEMORY_GET(np->memory, struct interest *, (size_t)n);
         if (!bigger) return NULL;
         if (e->n_fds) memcpy(bigger, e->by_fd, (size_t)e->n_fds * sizeof(*bigger));
-        os_free(e->by_fd);
+        MEMORY_PUT(np->memory, e->by_fd, struct interest *, (size_t)e->n_fds);
         e->by_fd = bigger;
         e->n_fds = n;
     }
     if (!e->by_fd[fd]) {
-        e->by_fd[fd] = os_alloc(sizeof(struct interest), alignof(struct interest));
+        e->by_fd[fd] = MEMORY_GET(np->memory, struct interest, 1);
         if (!e->by_fd[fd]) return NULL;
         list_init(&e->by_fd[fd]->readers);
         list_init(&e->by_fd[fd]->writers);
@@ -99,7 +101,7 @@ static bool waits_for_write(const struct op *op)
 static void wait_for(struct poller *np, struct op *op)
 {
     struct epoll *e = epoll_of(np);
-    struct interest *in = op->fd >= 0 ? interest_in(e, op->fd) : NULL;
+    struct interest *in = op->fd >= 0 ? interest_in(np, op->fd) : NULL;
 
     if (!in) {
         poller_finish(np, op, op->fd >= 0 ? -ENOMEM : -EBADF);
@@ -203,7 +205,7 @@ static bool epoll_pending(const struct poller *np)
 
 static int epoll_open(struct poller *np, unsigned entries)
 {
-    struct epoll *e = os_alloc(sizeof(*e), alignof(struct epoll));
+    struct epoll *e = MEMORY_GET(np->memory, struct epoll, 1);
 
     (void)entries;
     if (!e) return -ENOMEM;
@@ -213,7 +215,7 @@ static int epoll_open(struct poller *np, unsigned entries)
     if (err >= 0) err = os_epoll_ctl(e->fd, EPOLL_CTL_ADD, np->break_fd, &event);
     if (err < 0) {
         if (e->fd >= 0) os_close(e->fd);
-        os_free(e);
+        MEMORY_PUT(np->memory, e, struct epoll, 1);
         return err;
     }
     np->impl = e;
@@ -224,10 +226,11 @@ static void epoll_close(struct poller *np)
 {
     struct epoll *e = epoll_of(np);
 
-    for (int i = 0; i < e->n_fds; i++) os_free(e->by_fd[i]);
-    os_free(e->by_fd);
+    for (int i = 0; i < e->n_fds; i++)
+        MEMORY_PUT(np->memory, e->by_fd[i], struct interest, 1);
+    MEMORY_PUT(np->memory, e->by_fd, struct interest *, (size_t)e->n_fds);
     os_close(e->fd);
-    os_free(e);
+    MEMORY_PUT(np->memory, e, struct epoll, 1);
 }
 
 static bool epoll_performs(const struct poller *np, enum op_code code)

@@ -36,21 +36,22 @@ static int open_kernels_half(struct poller *np, unsigned entries)
 }
 
 int poller_open(enum poller_kind kind, unsigned entries, struct os_pump *pump,
-                struct poller **ret_poller)
+                const struct memory *mem, struct poller **ret_poller)
 {
-    struct poller *np = os_alloc(sizeof(*np), alignof(struct poller));
+    struct poller *np = MEMORY_GET(mem, struct poller, 1);
     int err;
 
     if (!np) return -ENOMEM;
     np->backend = kind == POLLER_URING ? &backend_uring : &backend_epoll;
     np->first_free = NO_SLOT;
     np->pump = pump;
+    np->memory = mem;
     lock_init(&np->lock, LOCK_RANK_POLLER);
     lock_init(&np->reap, LOCK_RANK_REAP);
     np->gen_first = 1;
     err = open_kernels_half(np, entries);
     if (err < 0) {
-        os_free(np);
+        MEMORY_PUT(mem, np, struct poller, 1);
         return err;
     }
     *ret_poller = np;
@@ -61,8 +62,8 @@ void poller_close(struct poller *np)
 {
     if (!np) return;
     poller_shut(np);
-    os_free(np->box);
-    os_free(np);
+    MEMORY_PUT(np->memory, np->box, struct cancel, np->box_room);
+    MEMORY_PUT(np->memory, np, struct poller, 1);
 }
 
 static void free_slots(struct poller *np)
@@ -71,8 +72,8 @@ static void free_slots(struct poller *np)
     for (uint32_t i = 0; i < np->n_slots; i++)
         if (np->slots[i].gen >= np->gen_first) np->gen_first = np->slots[i].gen + 1;
     if (np->gen_first == 0) np->gen_first = 1;
-    os_free(np->slots);
-    os_free(np->unasked);
+    MEMORY_PUT(np->memory, np->slots, struct op_slot, np->n_slots);
+    MEMORY_PUT(np->memory, np->unasked, struct cancel, np->unasked_room);
     np->slots = NULL;
     np->unasked = NULL;
     np->n_slots = np->n_unasked = np->unasked_room = 0;
@@ -118,7 +119,7 @@ static uint64_t key_of(uint32_t slot, uint32_t gen)
 static bool add_slots(struct poller *np)
 {
     uint32_t n = np->n_slots ? np->n_slots * 2 : FIRST_SLOTS;
-    struct op_slot *slots = os_alloc(n * sizeof(*slots), alignof(struct op_slot));
+    struct op_slot *slots = MEMORY_GET(np->memory, struct op_slot, n);
 
     if (!slots) return false;
     if (np->n_slots) memcpy(slots, np->slots, np->n_slots * sizeof(*slots));
@@ -127,7 +128,7 @@ static bool add_slots(struct poller *np)
         slots[i].next_free = np->first_free;
         np->first_free = i;
     }
-    os_free(np->slots);
+    MEMORY_PUT(np->memory, np->slots, struct op_slot, np->n_slots);
     np->slots = slots;
     np->n_slots = n;
     return true;
@@ -198,14 +199,14 @@ uint64_t poller_submit(struct poller *np, struct op *op)
 // ---- Cancel ----------------------------------------------------------------------------------
 
 // Room for one more in a list of cancels.
-static bool have_room(struct cancel **list, uint32_t n, uint32_t *room)
+static bool have_room(struct poller *np, struct cancel **list, uint32_t n, uint32_t *room)
 {
     if (n < *room) return true;
     uint32_t more = *room ? *room * 2 : 8;
-    struct cancel *bigger = os_alloc(more * sizeof(*bigger), alignof(struct cancel));
+    struct cancel *bigger = MEMORY_GET(np->memory, struct cancel, more);
     if (!bigger) return false;
     if (n) memcpy(bigger, *list, n * sizeof(*bigger));
-    os_free(*list);
+    MEMORY_PUT(np->memory, *list, struct cancel, *room);
     *list = bigger;
     *room = more;
     return true;
@@ -214,7 +215,7 @@ static bool have_room(struct cancel **list, uint32_t n, uint32_t *room)
 // Asks once more at the next flush. Without memory the op goes on: its own end will come.
 static void ask_later(struct poller *np, uint64_t key, int why)
 {
-    if (!have_room(&np->unasked, np->n_unasked, &np->unasked_room)) return;
+    if (!have_room(np, &np->unasked, np->n_unasked, &np->unasked_room)) return;
     np->unasked[np->n_unasked++] = (struct cancel){key, why};
 }
 
@@ -230,7 +231,7 @@ void poller_cancel_owner(struct poller *np, uint64_t key, int why)
 int poller_cancel_any(struct poller *np, uint64_t key, int why)
 {
     lock_acquire(&np->lock);
-    bool room = have_room(&np->box, np->n_box, &np->box_room);
+    bool room = have_room(np, &np->box, np->n_box, &np->box_room);
     if (room) {
         np->box[np->n_box++] = (struct cancel){key, why};
         // relaxed: the break orders it, see [POLLER-BREAK]
@@ -246,28 +247,29 @@ int poller_cancel_any(struct poller *np, uint64_t key, int why)
 static void drain_box(struct poller *np)
 {
     struct cancel *list;
-    uint32_t n;
+    uint32_t n, room;
 
     lock_acquire(&np->lock);
     list = np->box;
     n = np->n_box;
+    room = np->box_room;
     np->box = NULL;
     np->n_box = np->box_room = 0;
     store_relaxed(&np->box_filled, 0); // relaxed: under the lock
     lock_release(&np->lock);
     for (uint32_t i = 0; i < n; i++) poller_cancel_owner(np, list[i].key, list[i].why);
-    os_free(list);
+    MEMORY_PUT(np->memory, list, struct cancel, room);
 }
 
 static void ask_again(struct poller *np)
 {
     struct cancel *list = np->unasked;
-    uint32_t n = np->n_unasked;
+    uint32_t n = np->n_unasked, room = np->unasked_room;
 
     np->unasked = NULL;
     np->n_unasked = np->unasked_room = 0;
     for (uint32_t i = 0; i < n; i++) poller_cancel_owner(np, list[i].key, list[i].why);
-    os_free(list);
+    MEMORY_PUT(np->memory, list, struct cancel, room);
 }
 
 static void take_cancels(struct poller *np)

@@ -113,14 +113,15 @@ enum poller_kind { POLLER_URING, POLLER_EPOLL };
 
 struct poller;
 
+struct memory;
 struct os_pump;
 
 // Any thread; the poller belongs to the thread that first submits, flushes or polls
 // (SINGLE_ISSUER: the caller must be that thread). 'pump' is how that thread is reached while it is
-// stuck; NULL: a ring that needs none.
+// stuck; NULL: a ring that needs none. 'mem' (base/memory.h) outlives it.
 // 0 | -errno of the setup (-ENOSYS, -EPERM, -ENOMEM, -EMFILE ...)
 int poller_open(enum poller_kind kind, unsigned entries, struct os_pump *pump,
-                struct poller **ret_poller);
+                const struct memory *mem, struct poller **ret_poller);
 // Nothing may be in flight. NULL is allowed.
 void poller_close(struct poller *np);
 // The owner's thread ends, with nothing in flight: gives the kernel's half back and keeps what late

@@ -355,11 +355,12 @@ static int probe(struct uring *u)
     return os_ring_knows(u->ring, IORING_OP_ASYNC_CANCEL) ? 0 : -ENOSYS;
 }
 
-static int try_mode(struct uring *u, size_t mode, unsigned entries)
+static int try_mode(struct uring *u, size_t mode, unsigned entries,
+                    const struct memory *mem)
 {
     struct os_ring_info info;
-    int err =
-        os_ring_open(entries, entries * CQ_PER_SQ, modes[mode].flags, &u->ring, &info);
+    int err = os_ring_open(entries, entries * CQ_PER_SQ, modes[mode].flags, mem, &u->ring,
+                           &info);
 
     if (err < 0) return err;
     err = probe(u);
@@ -381,18 +382,18 @@ static int try_mode(struct uring *u, size_t mode, unsigned entries)
 
 static int uring_open(struct poller *np, unsigned entries)
 {
-    struct uring *u = os_alloc(sizeof(*u), alignof(struct uring));
+    struct uring *u = MEMORY_GET(np->memory, struct uring, 1);
     int err = -ENOSYS;
 
     if (!u) return -ENOMEM;
     list_init(&u->backlog);
     size_t n = sizeof(modes) / sizeof(modes[0]);
     for (size_t i = np->pump ? 0 : n - 1; i < n; i++) {
-        err = try_mode(u, i, entries ? entries : ENTRIES);
+        err = try_mode(u, i, entries ? entries : ENTRIES, np->memory);
         if (err != -EINVAL) break; // an unknown flag: try the next mode
     }
     if (err < 0) {
-        os_free(u);
+        MEMORY_PUT(np->memory, u, struct uring, 1);
         return err;
     }
     np->impl = u;
@@ -405,7 +406,7 @@ static void uring_close(struct poller *np)
     struct uring *u = uring_of(np);
 
     os_ring_close(u->ring);
-    os_free(u);
+    MEMORY_PUT(np->memory, u, struct uring, 1);
 }
 
 static bool uring_performs(const struct poller *np, enum op_code code)

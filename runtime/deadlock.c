@@ -30,6 +30,7 @@
 
 #include "base/clock.h"
 #include "base/maybe.h"
+#include "base/memory.h"
 #include "base/platform.h"
 #include "coir/spawn.h"
 #include "io/offload.h"
@@ -143,8 +144,8 @@ static void note(void *arg, struct g *g)
 
 void deadlock_report(coir_runtime *rt)
 {
-    struct report r = {
-        .lines = os_alloc(LINES_MOST * sizeof(struct line), alignof(struct line))};
+    const struct memory *mem = rt->sched.memory;
+    struct report r = {.lines = MEMORY_GET(mem, struct line, LINES_MOST)};
 
     if (r.lines) gtable_each(&rt->sched.gtable, note, &r);
     runtime_log(rt, COIR_LOG_ERROR,
@@ -159,5 +160,5 @@ void deadlock_report(coir_runtime *rt)
     }
     if (r.n > r.n_lines)
         runtime_log(rt, COIR_LOG_ERROR, "coir:   and %u more", r.n - r.n_lines);
-    os_free(r.lines);
+    MEMORY_PUT(mem, r.lines, struct line, LINES_MOST);
 }

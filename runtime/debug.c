@@ -23,6 +23,7 @@
 
 #include "arch/context.h"
 #include "base/clock.h"
+#include "base/memory.h"
 #include "base/panic.h"
 #include "base/peek.h"
 #include "base/platform.h"
@@ -159,7 +160,7 @@ static void tell(const struct view *v, coir_coroutine_info *ret)
 
 static int each(coir_runtime *rt, coir_each_fn *fn, void *arg)
 {
-    struct view *v = os_alloc(sizeof(*v), alignof(struct view));
+    struct view *v = MEMORY_GET(rt->sched.memory, struct view, 1);
     enum gtable_look look = GTABLE_MORE;
     coir_coroutine_info info;
     uint32_t index = 0;
@@ -173,7 +174,7 @@ static int each(coir_runtime *rt, coir_each_fn *fn, void *arg)
         tell(v, &info);
         result = fn(arg, &info);
     }
-    os_free(v);
+    MEMORY_PUT(rt->sched.memory, v, struct view, 1);
     return result;
 }
 
@@ -375,7 +376,7 @@ int coir_dump(coir_runtime *rt, int fd)
     rt = runtime_or_self(rt);
     if (!rt) return -EINVAL;
     if (runtime_here(rt) < 0) return -EPERM;
-    struct out *o = os_alloc(sizeof(*o), alignof(struct out));
+    struct out *o = MEMORY_GET(rt->sched.memory, struct out, 1);
     if (!o) return -ENOMEM;
     o->fd = fd;
     o->now = clock_now();
@@ -383,7 +384,7 @@ int coir_dump(coir_runtime *rt, int fd)
     int err = each(rt, say_coroutine, o);
     flush(o);
     if (err == 0) err = o->err;
-    os_free(o);
+    MEMORY_PUT(rt->sched.memory, o, struct out, 1);
     return err;
 }
 

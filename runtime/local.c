@@ -16,7 +16,7 @@
 
 #include "base/atomic.h"
 #include "base/lock.h"
-#include "base/platform.h"
+#include "base/memory.h"
 #include "runtime/runtime.h"
 #include "sched/g.h"
 
@@ -106,6 +106,16 @@ void *coir_local_get(coir_key key)
     return l && l->generation == generation_of(key) ? l->value : NULL; // L1
 }
 
+static size_t bytes_of(uint32_t n)
+{
+    return sizeof(struct locals) + n * sizeof(struct local);
+}
+
+static void free_locals(struct g *g, struct locals *l)
+{
+    if (l) memory_put(g->sched->memory, l, bytes_of(l->n), alignof(struct locals));
+}
+
 // 0 | -ENOMEM
 static int make_room(struct g *g, uint32_t i)
 {
@@ -114,11 +124,11 @@ static int make_room(struct g *g, uint32_t i)
 
     while (n <= i) n *= 2;
     struct locals *more =
-        os_alloc(sizeof(*more) + n * sizeof(more->at[0]), alignof(struct locals));
+        memory_get(g->sched->memory, bytes_of(n), alignof(struct locals));
     if (!more) return -ENOMEM;
     if (old) memcpy(more->at, old->at, old->n * sizeof(old->at[0]));
     more->n = n;
-    os_free(old);
+    free_locals(g, old);
     g->locals = more;
     g->has_locals = true;
     return 0;
@@ -161,6 +171,6 @@ void locals_end(struct g *g)
         for (uint32_t i = 0; i < g->locals->n; i++)
             if (destroy_one(g, i)) more = true;
     }
-    os_free(g->locals);
+    free_locals(g, g->locals);
     g->has_locals = false;
 }

@@ -84,6 +84,7 @@ static int start_with(coir_runtime *rt, enum poller_kind kind)
                                  .guard_bytes = c->guard_bytes,
                                  .poller_kind = kind,
                                  .threads_max = c->threads_max,
+                                 .memory = &rt->memory,
                                  .pump_signal = c->pump_signal};
 
     memset(&rt->sched, 0, sizeof(rt->sched));
@@ -123,13 +124,30 @@ static int start_auto(coir_runtime *rt)
 static int open_helpers(coir_runtime *rt)
 {
     const coir_config *c = &rt->config;
-    struct offload_config helpers = {.helpers_max =
+    struct offload_config helpers = {.memory = &rt->memory,
+                                     .helpers_max =
                                          c->helpers > 0 ? (uint32_t)c->helpers : 0,
                                      .thread_start = c->thread_start,
                                      .thread_stop = c->thread_stop,
                                      .thread_arg = c->thread_arg};
 
     return offload_open(&helpers, &rt->helpers);
+}
+
+// config.allocator's members, copied: the struct itself is the host's and may go.
+static struct memory memory_of(const coir_config *c)
+{
+    const coir_allocator *a = c->allocator;
+
+    if (!a) return (struct memory){0};
+    return (struct memory){.alloc = a->alloc, .release = a->release, .ctx = a->ctx};
+}
+
+static void free_runtime(coir_runtime *rt)
+{
+    struct memory mem = rt->memory;
+
+    MEMORY_PUT(&mem, rt, coir_runtime, 1);
 }
 
 static int start(const coir_config *config, bool from_environment, coir_runtime **ret_rt)
@@ -147,9 +165,12 @@ static int start(const coir_config *config, bool from_environment, coir_runtime 
     }
     if ((err = os_on_fork(runtime_forked)) < 0) return err;
 
-    coir_runtime *rt = os_alloc(sizeof(*rt), alignof(coir_runtime));
+    struct memory mem = memory_of(&filled);
+    coir_runtime *rt = MEMORY_GET(&mem, coir_runtime, 1);
     if (!rt) return -ENOMEM;
     rt->config = filled;
+    rt->config.allocator = NULL; // rt->memory has what it said
+    rt->memory = mem;
     rt->forks = os_forks();
     os_signals_mask(&rt->starter_mask);
     lock_init(&rt->host.lock, LOCK_RANK_OBJECT);
@@ -161,7 +182,7 @@ static int start(const coir_config *config, bool from_environment, coir_runtime 
         if (filled.overflow_report == COIR_ON) os_fault_end();
         runtime_log(rt, COIR_LOG_ERROR, "coir: no start: %s", strerrordesc_np(-err));
         offload_close(rt->helpers, CLOCK_PAST); // none was started
-        os_free(rt);
+        free_runtime(rt);
         return err;
     }
     if (!rt->driver_why[0])
@@ -219,31 +240,23 @@ int coir_stop(coir_runtime *rt, int64_t deadline)
     runtime_delist(rt);
     sched_fini(&rt->sched);
     if (rt->config.overflow_report == COIR_ON) os_fault_end();
-    os_free(rt);
+    free_runtime(rt);
     return 0;
 }
 
 // ---- Run --------------------------------------------------------------------------------------
 
-// In memory of its own: who does not end within stop_ns may come back to it after coir_run.
-struct first {
-    coir_runtime *rt;
-    int (*fn)(void *);
-    void *arg;
-    int result;
-};
-
 static void run_first(void *arg)
 {
-    struct first *first = arg;
+    coir_runtime *rt = arg;
 
-    first->result = first->fn(first->arg);
-    host_wake(first->rt);
+    rt->first.result = rt->first.fn(rt->first.arg);
+    host_wake(rt);
 }
 
-static int wait_for_first(coir_runtime *rt, const struct first *first)
+static int wait_for_first(coir_runtime *rt)
 {
-    if (host_sleep(rt)) return first->result;
+    if (host_sleep(rt)) return rt->first.result;
     deadlock_report(rt);
     return -EDEADLK;
 }
@@ -265,22 +278,14 @@ int coir_run(const coir_config *config, int (*fn)(void *), void *arg)
 
     if (!fn) return -EINVAL;
     if (g_self()) return -EDEADLK;
-    struct first *first = os_alloc(sizeof(*first), alignof(struct first));
-    if (!first) return -ENOMEM;
     int err = start(config, true, &rt);
-    if (err < 0) {
-        os_free(first);
-        return err;
-    }
-    *first = (struct first){.rt = rt, .fn = fn, .arg = arg};
-    rt->first = first;
+    if (err < 0) return err;
+    rt->first = (struct first){.fn = fn, .arg = arg};
     rt->host.there = true; // and can be asked, though it sleeps a little later
-    err = coir_spawn(rt, NULL, run_first, first);
-    if (err == 0) err = wait_for_first(rt, first);
+    err = coir_spawn(rt, NULL, run_first, rt);
+    if (err == 0) err = wait_for_first(rt);
     if (coir_stop(rt, clock_after(rt->config.stop_ns)) > 0)
         gtable_each(&rt->sched.gtable, name_survivor, rt);
-    else
-        os_free(first);
     return err;
 }
 

@@ -7,6 +7,7 @@
 #include "base/atomic.h"
 #include "base/list.h"
 #include "base/lock.h"
+#include "base/memory.h"
 #include "base/parker.h"
 #include "coir/runtime.h"
 #include "coir/spawn.h"
@@ -27,6 +28,13 @@ struct host {
     struct list askers; // who waits until that is done
 };
 
+// The first coroutine of coir_run.
+struct first {
+    int (*fn)(void *);
+    void *arg;
+    int result;
+};
+
 struct coir_runtime {
     struct sched sched; // first: a coroutine's sched is its runtime
 
@@ -36,13 +44,14 @@ struct coir_runtime {
     // Constant after the start.
     uint32_t
         forks; // os_forks then: another number now means that its threads are not here
-    coir_config config; // with every default filled in
+    coir_config config;   // with every default filled in
+    struct memory memory; // config.allocator's, or libc's; the runtime itself lies in it
     struct offload *helpers;
     sigset_t starter_mask; // of the thread that started it: what programs inherit
 
     struct host host; // its own lock
     char driver_why[128];
-    struct first *first; // coir_run's; stays with a runtime that is abandoned
+    struct first first; // coir_run's
 
     // Atomic.
     atomic_u32 state;          // one coir_stop at a time

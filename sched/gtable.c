@@ -3,17 +3,18 @@
 
 #include <errno.h>
 
-#include "base/platform.h"
 #include "sched/g.h"
 
-void gtable_init(struct gtable *t)
+void gtable_init(struct gtable *t, const struct memory *mem)
 {
+    t->memory = mem;
     lock_init(&t->lock, LOCK_RANK_GTABLE);
 }
 
 void gtable_fini(struct gtable *t)
 {
-    for (uint32_t i = 0; i < GTABLE_CHUNKS; i++) os_free(t->chunks[i]);
+    for (uint32_t i = 0; i < GTABLE_CHUNKS; i++)
+        MEMORY_PUT(t->memory, t->chunks[i], struct g *, GTABLE_CHUNK);
 }
 
 int gtable_set(struct gtable *t, uint32_t index, struct g *g)
@@ -23,8 +24,7 @@ int gtable_set(struct gtable *t, uint32_t index, struct g *g)
 
     if (index / GTABLE_CHUNK >= GTABLE_CHUNKS) return -ENOMEM;
     lock_acquire(&t->lock);
-    if (!*chunk)
-        *chunk = os_alloc(GTABLE_CHUNK * sizeof(struct g *), alignof(struct g *));
+    if (!*chunk) *chunk = MEMORY_GET(t->memory, struct g *, GTABLE_CHUNK);
     if (*chunk)
         (*chunk)[index % GTABLE_CHUNK] = g;
     else

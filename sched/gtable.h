@@ -11,6 +11,7 @@
 
 #include "base/atomic.h"
 #include "base/lock.h"
+#include "base/memory.h"
 
 struct g;
 
@@ -19,10 +20,11 @@ struct g;
 
 struct gtable {
     struct lock lock;
+    const struct memory *memory;      // constant
     struct g **chunks[GTABLE_CHUNKS]; // guarded by lock
 };
 
-void gtable_init(struct gtable *t);
+void gtable_init(struct gtable *t, const struct memory *mem);
 void gtable_fini(struct gtable *t);
 
 // Any thread. 0 | -ENOMEM (no memory, or over four million coroutines)

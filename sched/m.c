@@ -13,7 +13,7 @@ int m_launch(struct m *m, void (*entry)(void *m))
     if (load_relaxed(&m->ended)) os_thread_join(m->thread);
     store_relaxed(&m->ended, 0);
     store_relaxed(&m->started, 0);
-    err = os_thread_start(&m->thread, entry, m, "coir-worker");
+    err = os_thread_start(&m->thread, entry, m, "coir-worker", m->sched->memory);
     if (err == 0) sched_note_thread(m->sched, 1);
     // [M-LAUNCH] release, pairs with [M-LAUNCH-SEEN]: who joins sees the handle.
     store_release(&m->launch, err < 0 ? M_FAILED : M_LAUNCHED);

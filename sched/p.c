@@ -9,7 +9,7 @@ void p_init(struct p *p, struct sched *s, uint32_t id, struct stack_depot *depot
     p->id = id;
     rand_init(&p->rand, os_random() + id);
     stack_cache_init(&p->stacks, depot);
-    timers_init(&p->timers);
+    timers_init(&p->timers, depot->memory);
     // relaxed: its maker, before any thread
     store_relaxed(&p->word, p_word(0, 0, P_IDLE));
 }

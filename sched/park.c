@@ -323,6 +323,13 @@ struct offload *park_helpers(void)
     return m && m->g ? m->sched->helpers : NULL;
 }
 
+const struct memory *park_memory(void)
+{
+    struct g *g = g_self();
+
+    return g ? g->sched->memory : NULL;
+}
+
 void park_say(const char *line)
 {
     struct m *m = m_self();

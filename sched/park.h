@@ -96,6 +96,11 @@ bool park_performs(const struct op *op);
 struct offload;
 struct offload *park_helpers(void);
 
+// The memory of the running coroutine's runtime, for what its call needs; NULL, which is libc's, on
+// an ordinary thread. Good as long as the coroutine lives.
+struct memory;
+const struct memory *park_memory(void);
+
 // One line, a warning, to the log of the running coroutine's runtime; elsewhere nothing.
 void park_say(const char *line);
 

@@ -444,7 +444,7 @@ static int start_here(struct m *m)
     else if (m->poller)
         err = poller_reopen(m->poller, 0, m->pump);
     else
-        err = poller_open(s->poller_kind, 0, m->pump, &m->poller);
+        err = poller_open(s->poller_kind, 0, m->pump, s->memory, &m->poller);
     // [M-STARTED] release, pairs with [M-START-SEEN].
     store_release(&m->started, err < 0 ? (uint32_t)-err : M_STARTED);
     os_futex_wake(&m->started, 1);

@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #include "base/clock.h"
+#include "base/memory.h"
 #include "base/parker.h"
 #include "base/stack.h"
 #include "netpoll/netpoll.h"
@@ -37,6 +38,7 @@ struct offload;
 
 struct sched {
     // Constant after sched_start.
+    const struct memory *memory; // of the runtime, which outlives it
     uint32_t n_p;
     struct p *ps;
     struct m **ms; // by their index; room for m_most
@@ -84,6 +86,7 @@ struct sched_config {
     enum poller_kind poller_kind;
     uint32_t threads_max; // 0: the caps alone
     int pump_signal;      // 0: a free one, -1: none
+    const struct memory *memory;
 };
 
 // Fills *s (zero-filled, hooks set) and starts its first worker; returns when that one has its

@@ -38,20 +38,28 @@ static int make_tables(struct sched *s, const struct sched_config *config)
 {
     struct stack_config stacks = {.usable_bytes = config->stack_bytes,
                                   .guard_bytes = config->guard_bytes,
-                                  .head_bytes = sizeof(struct g)};
+                                  .head_bytes = sizeof(struct g),
+                                  .memory = config->memory};
 
+    s->memory = config->memory;
     s->n_p = config->workers;
     s->poller_kind = config->poller_kind;
-    s->ps = os_alloc(s->n_p * sizeof(struct p), alignof(struct p));
+    s->ps = MEMORY_GET(s->memory, struct p, s->n_p);
     s->m_most = most_threads(s->n_p, config->threads_max);
-    s->ms = os_alloc(s->m_most * sizeof(struct m *), alignof(struct m *));
+    s->ms = MEMORY_GET(s->memory, struct m *, s->m_most);
     s->handoff.computing_most = 4 * s->n_p + 64;
     s->handoff.blocked_most = BLOCKED_MOST;
     if (!s->ps || !s->ms) return -ENOMEM;
     globq_init(&s->globq);
-    gtable_init(&s->gtable);
+    gtable_init(&s->gtable, s->memory);
     idle_init(&s->idle);
     return stack_depot_init(&s->depot, &stacks);
+}
+
+static void free_arrays(struct sched *s)
+{
+    MEMORY_PUT(s->memory, s->ps, struct p, s->n_p);
+    MEMORY_PUT(s->memory, s->ms, struct m *, s->m_most);
 }
 
 static void make_workers(struct sched *s)
@@ -78,7 +86,7 @@ struct m *sched_new_m(struct sched *s)
             m = s->ms[i];
     }
     if (!m) {
-        if (n == s->m_most || !(m = os_alloc(sizeof(*m), alignof(struct m)))) return NULL;
+        if (n == s->m_most || !(m = MEMORY_GET(s->memory, struct m, 1))) return NULL;
         m->sched = s;
         m->index = n;
         m->alone = s->n_p == 1 && os_fence_heavy_get() ? m : NULL;
@@ -118,14 +126,13 @@ static void free_tables(struct sched *s)
 {
     for (uint32_t i = 0; i < load_own(&s->n_ms); i++) {
         poller_close(s->ms[i]->poller);
-        os_free(s->ms[i]);
+        MEMORY_PUT(s->memory, s->ms[i], struct m, 1);
     }
     for (uint32_t i = 0; i < s->n_p; i++) p_fini(&s->ps[i]);
     if (s->handoff.pump_signal) os_pump_end(s->handoff.pump_signal);
     gtable_fini(&s->gtable);
     stack_depot_fini(&s->depot);
-    os_free(s->ps);
-    os_free(s->ms);
+    free_arrays(s);
 }
 
 // A signal to reach stuck threads by. Without one the rings are of the kind that needs none.
@@ -143,8 +150,7 @@ int sched_start(struct sched *s, const struct sched_config *config)
     int err = make_tables(s, config);
 
     if (err < 0) {
-        os_free(s->ps);
-        os_free(s->ms);
+        free_arrays(s);
         return err;
     }
     make_workers(s);

@@ -165,11 +165,11 @@ int sysmon_start(struct sched *s)
     struct sysmon *sm = &s->sysmon;
     int err;
 
-    sm->watches = os_alloc(s->n_p * sizeof(sm->watches[0]), alignof(struct watch));
+    sm->watches = MEMORY_GET(s->memory, struct watch, s->n_p);
     if (!sm->watches) return -ENOMEM;
-    err = os_thread_start(&sm->thread, sysmon_main, s, "coir-sysmon");
+    err = os_thread_start(&sm->thread, sysmon_main, s, "coir-sysmon", s->memory);
     if (err < 0) {
-        os_free(sm->watches);
+        MEMORY_PUT(s->memory, sm->watches, struct watch, s->n_p);
         return err;
     }
     sched_note_thread(s, 1);
@@ -196,6 +196,6 @@ void sysmon_stop(struct sched *s)
     fence_seq_cst();
     sysmon_wake(s);
     os_thread_join(sm->thread);
-    os_free(sm->watches);
+    MEMORY_PUT(s->memory, sm->watches, struct watch, s->n_p);
     sm->runs = false;
 }

@@ -6,7 +6,6 @@
 
 #include "base/clock.h"
 #include "base/panic.h"
-#include "base/platform.h"
 #include "netpoll/netpoll.h"
 #include "sched/g.h"
 
@@ -14,9 +13,9 @@
 #define FIRST_ROOM 64
 #define RETRY_NS 1000000 // after a cancel that found no memory
 
-void timers_init(struct timers *ts)
+void timers_init(struct timers *ts, const struct memory *mem)
 {
-    *ts = (struct timers){0};
+    *ts = (struct timers){.memory = mem};
     lock_init(&ts->lock, LOCK_RANK_TIMERS);
     store_relaxed(&ts->earliest, CLOCK_NEVER); // relaxed: before any thread
 }
@@ -24,7 +23,7 @@ void timers_init(struct timers *ts)
 void timers_fini(struct timers *ts)
 {
     must(ts->n == 0); // T4: every coroutine took its own out
-    os_free(ts->heap);
+    MEMORY_PUT(ts->memory, ts->heap, struct g *, ts->room);
 }
 
 // ---- The heap: the smallest key first, each entry knows its slot -------------------------------
@@ -72,11 +71,11 @@ static void note_earliest_locked(struct timers *ts)
 static int grow_locked(struct timers *ts)
 {
     uint32_t room = ts->room ? ts->room * 2 : FIRST_ROOM;
-    struct g **heap = os_alloc(room * sizeof(struct g *), alignof(struct g *));
+    struct g **heap = MEMORY_GET(ts->memory, struct g *, room);
 
     if (!heap) return -ENOMEM;
     if (ts->n) memcpy(heap, ts->heap, ts->n * sizeof(struct g *));
-    os_free(ts->heap);
+    MEMORY_PUT(ts->memory, ts->heap, struct g *, ts->room);
     ts->heap = heap;
     ts->room = room;
     return 0;

@@ -23,6 +23,7 @@
 #include "base/atomic.h"
 #include "base/list.h"
 #include "base/lock.h"
+#include "base/memory.h"
 
 struct g;
 
@@ -38,6 +39,7 @@ struct timer {
 
 // One per P.
 struct timers {
+    const struct memory *memory; // constant
     struct lock lock;
     struct g **heap; // guarded by lock
     uint32_t n, room;
@@ -46,7 +48,7 @@ struct timers {
     atomic_i64 earliest;
 };
 
-void timers_init(struct timers *ts);
+void timers_init(struct timers *ts, const struct memory *mem);
 void timers_fini(struct timers *ts);
 
 // Sets g's deadline for the wait that it opened last. g itself, on the M that holds ts.

@@ -23,8 +23,8 @@
 
 #include "base/bias.h"
 #include "base/clock.h"
+#include "base/memory.h"
 #include "base/panic.h"
-#include "base/platform.h"
 #include "base/waiter.h"
 #include "coir/chan.h"
 #include "sched/park.h"
@@ -261,14 +261,15 @@ static __attribute__((noinline)) int run_many(const struct select *how, int n)
 static int run_more(const struct select *how, int n)
 {
     size_t one = sizeof(struct waiter) + 2 * sizeof(uint32_t);
+    const struct memory *mem = park_memory();
     struct select s = *how;
 
-    s.waiters = os_alloc((size_t)n * one, alignof(struct waiter));
+    s.waiters = memory_get(mem, (size_t)n * one, alignof(struct waiter));
     if (!s.waiters) return -ENOMEM;
     s.order = (uint32_t *)(void *)(s.waiters + n);
     s.locks = s.order + n;
     int outcome = run_with(&s, n);
-    os_free(s.waiters);
+    memory_put(mem, s.waiters, (size_t)n * one, alignof(struct waiter));
     return outcome;
 }
 

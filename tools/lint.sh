@@ -7,7 +7,7 @@ build=$1
 shift
 files=("$@")
 if [ ${#files[@]} -eq 0 ]; then
-    mapfile -t files < <(find arch base netpoll sched sync io runtime -name '*.c' | sort)
+    mapfile -t files < <(find arch base netpoll sched sync io runtime extra -name '*.c' | sort)
 fi
 # Flags that only gcc knows stand in the compile commands of a gcc build.
 printf '%s\n' "${files[@]}" | xargs -P "$(nproc)" -n 1 clang-tidy -p "$build" --quiet \

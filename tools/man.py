@@ -107,6 +107,13 @@ def roff(text):
     return "\n".join("\\&" + line if line.startswith((".", "'")) else line for line in text.split("\n"))
 
 
+def header_of(block, name):
+    """What a program includes: coir.h has all but these two."""
+    if name == "go":
+        return "coir/go.h"
+    return "coir/jemalloc.h" if block.header == "jemalloc.h" else "coir.h"
+
+
 def page(block, name, version):
     description, values = split(block.comment)
     text = " ".join(line for line in description if line)
@@ -117,7 +124,7 @@ def page(block, name, version):
     errors = errors_of(text + " " + back, waits)
     out = [f'.TH {name} 3 "" "coir {version}" "coir"', ".SH NAME",
            f"{', '.join(block.names)} \\- {roff(first[0].lower() + first[1:])}",
-           ".SH SYNOPSIS", ".nf", f"#include <coir{'.h' if name != 'go' else '/go.h'}>", ".PP"]
+           ".SH SYNOPSIS", ".nf", f"#include <{header_of(block, name)}>", ".PP"]
     out += [roff(s) for s in block.synopsis]
     out += [".fi", ".SH DESCRIPTION"]
     paragraph = []

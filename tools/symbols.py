@@ -6,7 +6,8 @@
     symbols.py complete LIB...      the same, and every declared function is there
     symbols.py seam ARCHIVE         outside base/platform_*.c nothing is taken from libc but
                                     what tools/libc_allowed.txt names, and no name of libc's is
-                                    taken from it
+                                    taken from it; and libc's memory is for what belongs to no
+                                    runtime: who is in one asks base/memory.h
     symbols.py tls LIBCOIR.SO       no thread-local of the initial-exec model: dlopen must work
     symbols.py quiet LIBCOIR.SO     no constructor and no destructor but those that the compiler's own
                                     start files put into every shared object
@@ -21,6 +22,10 @@ import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SEAM = "base_platform_"
+# Who may take libc's memory: what is the process's, and base/memory.c itself.
+LIBC_MEMORY = {"os_alloc", "os_free"}
+OF_THE_PROCESS = ("base_memory.c.", "base_platform_memory.c.", "io_fd.c.", "sync_chan.c.", "sync_timer.c.")
+BESIDE = {"jemalloc.h"}
 # The linker's own marks in a shared object, and the version node.
 NOISE = {"_init", "_fini", "_edata", "_end", "__bss_start", "COIR_0"}
 # The watchdog is a thread, and here no thread may be: alarm(2) ends this one.
@@ -32,11 +37,14 @@ def run(*argv):
     return subprocess.run(argv, check=True, capture_output=True, text=True).stdout
 
 
-def declared():
+def declared(lib):
+    """What this library's headers promise: each library beside libcoir has one of its own."""
+    beside = re.search(r"libcoir_(\w+)\.", os.path.basename(lib))
     names = set()
     folder = os.path.join(HERE, "..", "include", "coir")
     for name in sorted(os.listdir(folder)):
-        if not name.endswith(".h"):
+        own = beside.group(1) if beside else None
+        if not name.endswith(".h") or (name[:-2] if name in BESIDE else None) != own:
             continue
         text = open(os.path.join(folder, name)).read()
         text = re.sub(r"//[^\n]*|/\*.*?\*/", "", text, flags=re.S)
@@ -57,10 +65,10 @@ def exports(libs, complete=False):
             if not name.startswith(("coir_",) + SANITIZERS):
                 print(f"{lib}: exports {name}, which does not begin with coir_")
                 bad += 1
-        for name in sorted(declared() - names):
+        for name in sorted(declared(lib) - names):
             print(f"{lib}: {name} is declared in include/coir and not there")
             bad += complete
-        print(f"{lib}: {len(names)} names, {len(declared())} declared")
+        print(f"{lib}: {len(names)} names, {len(declared(lib))} declared")
     return bad
 
 
@@ -89,6 +97,9 @@ def seam(archive):
             defined.add(f[2])
     bad = 0
     for obj, name in taken:
+        if name in LIBC_MEMORY and not obj.startswith(OF_THE_PROCESS):
+            print(f"{obj}: calls {name}: a runtime's memory comes from base/memory.h")
+            bad += 1
         if obj.startswith(SEAM) or name in defined or name in exact or name.startswith(tuple(prefixes)):
             continue
         print(f"{obj}: calls {name}, which belongs behind base/platform.h")

@@ -35,6 +35,7 @@ ALLOWED = {
     "io": ["io", "sched/park.h", "netpoll/netpoll.h", "base", "coir/base.h", "coir/io.h"],
     "runtime": ["runtime", "sync", "io", "netpoll/netpoll.h", "base", "arch/context.h", "coir", "coir.h",
                 *SCHED_FACES],
+    "extra": ["coir", "base/atomic.h"],
     "tests/unit": [*FLOORS, "tests/lib", "tests/unit", "coir", "coir.h"],
     "tests/arch": ["arch", "base", "tests/lib", "tests/arch", "coir"],
     "tests/model": [*FLOORS, "tests", "coir", "coir.h"],

@@ -5,6 +5,7 @@ package main
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"runtime"
 	"strconv"
@@ -14,20 +15,28 @@ import (
 	"time"
 )
 
-func yields(n int) time.Duration {
-	var done sync.WaitGroup
-	done.Add(2)
-	start := time.Now()
-	for i := 0; i < 2; i++ {
-		go func() {
-			for i := 0; i < n/2; i++ {
-				runtime.Gosched()
-			}
-			done.Done()
-		}()
+func yields(parties int) func(n int) time.Duration {
+	return func(n int) time.Duration {
+		var there, done sync.WaitGroup
+		gate := make(chan struct{})
+		there.Add(parties)
+		done.Add(parties)
+		for i := 0; i < parties; i++ {
+			go func() {
+				there.Done()
+				<-gate
+				for i := 0; i < n/parties; i++ {
+					runtime.Gosched()
+				}
+				done.Done()
+			}()
+		}
+		there.Wait()
+		start := time.Now()
+		close(gate)
+		done.Wait()
+		return time.Since(start)
 	}
-	done.Wait()
-	return time.Since(start)
 }
 
 func spawn(n int) time.Duration {
@@ -41,6 +50,74 @@ func spawn(n int) time.Duration {
 		}
 		done.Wait()
 	}
+	return time.Since(start)
+}
+
+func spawnCold(n int) time.Duration {
+	var there, done sync.WaitGroup
+	c := make(chan struct{})
+	there.Add(n)
+	done.Add(n)
+	start := time.Now()
+	for i := 0; i < n; i++ {
+		go func() {
+			there.Done()
+			<-c
+			done.Done()
+		}()
+	}
+	there.Wait()
+	took := time.Since(start)
+	close(c)
+	done.Wait()
+	return took
+}
+
+type request struct{ piece [3][]byte }
+
+// See bench/bench_alloc.c.
+func alloc(n int) time.Duration {
+	const side, kept = 4, 64
+	c := make(chan *request, 128)
+	var done sync.WaitGroup
+	done.Add(2 * side)
+	start := time.Now()
+	for i := 0; i < side; i++ {
+		go func(seed uint32) {
+			for i := 0; i < n/side; i++ {
+				r := new(request)
+				for j := range r.piece {
+					seed = seed*1664525 + 1013904223
+					size := 32 + seed>>16%480
+					if seed>>16%16 == 0 {
+						size = 512 + seed>>16%3584
+					}
+					p := make([]byte, size)
+					for k := range p {
+						p[k] = byte(j)
+					}
+					r.piece[j] = p
+				}
+				c <- r
+			}
+			done.Done()
+		}(uint32(i))
+		go func() {
+			var last [kept]*request
+			for i := 0; i < n/side; i++ {
+				if r := last[i%kept]; r != nil {
+					for j, p := range r.piece {
+						if p[len(p)-1] != byte(j) {
+							panic("a piece")
+						}
+					}
+				}
+				last[i%kept] = <-c
+			}
+			done.Done()
+		}()
+	}
+	done.Wait()
 	return time.Since(start)
 }
 
@@ -211,15 +288,91 @@ func million(n int) {
 		float64(bytes)/float64(n), n, created.Seconds()*1e3, woken.Seconds()*1e3)
 }
 
+// See bench/bench_asleep.c.
+func asleep(n int) {
+	var there, done sync.WaitGroup
+	there.Add(n)
+	done.Add(n)
+	before := memory()
+	start := time.Now()
+	wake := start.Add(time.Second + time.Duration(n)*6*time.Microsecond)
+	for i := 0; i < n; i++ {
+		go func() {
+			there.Done()
+			time.Sleep(time.Until(wake))
+			done.Done()
+		}()
+	}
+	there.Wait()
+	created := time.Since(start)
+	bytes := memory() - before
+	if !time.Now().Before(wake) {
+		panic("making them in time")
+	}
+	done.Wait()
+	fmt.Printf("{\"value\": %.1f, \"unit\": \"bytes\", \"n\": %d, \"create_ms\": %.1f, \"wake_ms\": %.1f}\n",
+		float64(bytes)/float64(n), n, created.Seconds()*1e3, time.Since(wake).Seconds()*1e3)
+}
+
+// See bench/bench_idle.c; Go raises the soft limit of descriptors by itself.
+func idle(n int) {
+	var limit syscall.Rlimit
+	syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit)
+	if most := (int(limit.Max) - 200) / 2; n > most {
+		n = most
+	}
+	var there, done sync.WaitGroup
+	there.Add(n)
+	done.Add(n)
+	clients := make([]int, n)
+	var l net.Listener
+	var to syscall.SockaddrInet4
+	before := memory()
+	start := time.Now()
+	for i := range clients {
+		if i%20000 == 0 {
+			l, _ = net.Listen("tcp", "127.0.0.1:0")
+			to = syscall.SockaddrInet4{Port: l.Addr().(*net.TCPAddr).Port, Addr: [4]byte{127, 0, 0, 1}}
+		}
+		clients[i], _ = syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
+		if err := syscall.Connect(clients[i], &to); err != nil {
+			panic(err)
+		}
+		c, err := l.Accept()
+		if err != nil {
+			panic(err)
+		}
+		go func() {
+			var b [1]byte
+			there.Done()
+			c.Read(b[:])
+			c.Close()
+			done.Done()
+		}()
+	}
+	there.Wait()
+	took := time.Since(start)
+	time.Sleep(100 * time.Millisecond)
+	bytes := memory() - before
+	for _, fd := range clients {
+		syscall.Close(fd)
+	}
+	done.Wait()
+	fmt.Printf("{\"value\": %.1f, \"unit\": \"bytes each\", \"n\": %d, \"accept_us\": %.2f}\n",
+		float64(bytes)/float64(n), n, took.Seconds()*1e6/float64(n))
+}
+
 func main() {
-	questions := map[string]func(int) time.Duration{"switch": yields, "spawn": spawn,
+	questions := map[string]func(int) time.Duration{"switch": yields(2), "spawn": spawn,
+		"switch_1000": yields(1000), "switch_100000": yields(100000), "spawn_cold": spawnCold, "alloc": alloc,
 		"pingpong": pingpong, "fan": fan, "skynet": skynet, "mutex": mutex,
 		"sleepers": sleepers, "parked": parked}
 	workers, _ := strconv.Atoi(os.Args[2])
 	n, _ := strconv.Atoi(os.Args[3])
 	runtime.GOMAXPROCS(workers)
-	if os.Args[1] == "million" {
-		million(n)
+	whole := map[string]func(int){"million": million, "asleep": asleep, "idle": idle}
+	if f := whole[os.Args[1]]; f != nil {
+		f(n)
 		return
 	}
 	took := questions[os.Args[1]](n)

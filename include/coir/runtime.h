@@ -38,9 +38,16 @@ enum { COIR_LOG_ERROR = 3, COIR_LOG_WARNING = 4, COIR_LOG_INFO = 6 };
 // a coir call; must not call back into coir. 'line' is gone when it returns.
 typedef void coir_log_fn(void *arg, int level, const char *line);
 
-// Not there yet: a start with one is -ENOTSUP.
-// Where the runtime's own memory comes from (stacks are mapped, not allocated). Both functions are
-// called from any thread at once. 'align' is a power of two.
+// Where a runtime's own memory comes from: queues, tables, pollers, deadlines, what a coroutine's
+// call needs while it lasts. Stacks are mapped, not allocated; what belongs to no runtime
+// (channels, timers, the table of descriptors) and what libc makes for itself (threads, name
+// look-ups) is libc's. Nothing on a fast path allocates, and all that was got is given back by
+// the stop.
+//
+// Both functions are called from any thread, several at once, also within coir calls that hold
+// internal locks: they must not call coir and should not take long. 'align' is a power of two
+// and at least a pointer's size; the memory need not be zero. 'release' gets what 'alloc' was
+// asked for, and never NULL.
 typedef struct coir_allocator {
     void *(*alloc)(void *ctx, size_t size, size_t align); // NULL: none left
     void (*release)(void *ctx, void *p, size_t size, size_t align);
@@ -57,7 +64,7 @@ typedef struct coir_config {
     size_t stack_bytes; // usable, a coroutine; default 64 KiB, from 16 KiB to 1 GiB
     size_t guard_bytes; // below each stack; default 16 KiB, at most 1 MiB
     coir_driver driver;
-    const coir_allocator *allocator; // libc; another one is not there yet: -ENOTSUP
+    const coir_allocator *allocator; // default: libc; both functions, else -EINVAL
     coir_log_fn
         *log; // default: silent; then failures say no more than their return value
     void *log_arg;
@@ -126,13 +133,13 @@ static inline coir_info coir_info_init_(void)
 // silent, and what the log would tell is told to nobody.
 // What fn returned | -EINVAL (NULL fn, a bad config or environment value) | -ENOMEM | -EAGAIN
 // (no thread) | the kernel's error for a forced driver | -EDEADLK (from a coroutine; or nothing
-// could run any more, which the log tells in full: docs/deadlock.md) | -ENOTSUP (a seed, an
-// allocator, COIR_TRACE or COIR_SEED; the process has shadow stacks: docs/stacks.md)
+// could run any more, which the log tells in full: docs/deadlock.md) | -ENOTSUP (a seed, COIR_TRACE
+// or COIR_SEED; the process has shadow stacks: docs/stacks.md)
 COIR_API int coir_run(const coir_config *config, int (*fn)(void *), void *arg);
 
 // Starts a runtime and returns at once; any thread. Never reads the environment.
 // 0 | -EINVAL (a bad config, NULL ret_rt) | -ENOMEM | -EAGAIN (no thread) | the kernel's error for
-// a forced driver | -ENOTSUP (a seed, an allocator; shadow stacks: docs/stacks.md)
+// a forced driver | -ENOTSUP (a seed; shadow stacks: docs/stacks.md)
 COIR_API COIR_MUST_USE int coir_start(const coir_config *config, coir_runtime **ret_rt);
 
 // Cancels every coroutine, waits until the deadline for them to end, frees everything. Any thread

@@ -52,7 +52,8 @@ void scene_thread_is_closed(void)
 
     begin(&s);
     world_start(&s.world, 2, 2);
-    sim_expect_eq(os_thread_start(&thread, thread_reads_until_closed, &s, "reader"), 0);
+    sim_expect_eq(os_thread_start(&thread, thread_reads_until_closed, &s, "reader", NULL),
+                  0);
     world_go(&s.world, closes_some_time, &s);
     world_end(&s.world);
     os_thread_join(thread);

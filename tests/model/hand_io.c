@@ -149,7 +149,7 @@ static void run_timed(bool from_thread)
     world_start(&l.world, 2, 2);
     world_go(&l.world, writes_timed, &l);
     if (from_thread)
-        sim_expect_eq(os_thread_start(&thread, reads_timed, &l, "reads"), 0);
+        sim_expect_eq(os_thread_start(&thread, reads_timed, &l, "reads", NULL), 0);
     else
         world_go(&l.world, reads_timed, &l);
     world_end(&l.world);

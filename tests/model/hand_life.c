@@ -79,7 +79,7 @@ void scene_spawns_while_stopping(void)
     struct os_thread thread;
 
     world_start(&g.world, 2, 0);
-    sim_expect_eq(os_thread_start(&thread, spawns_until_refused, &g, "spawner"), 0);
+    sim_expect_eq(os_thread_start(&thread, spawns_until_refused, &g, "spawner", NULL), 0);
     parker_park(&g.over, CLOCK_NEVER);
     if (sim_choose(2, 1)) os_thread_join(thread), thread.handle = 0;
     // Some may still be under way: they run, or are refused.
@@ -183,7 +183,7 @@ void scene_ready_while_stopping(void)
     sim_expect_eq(coir_chan_make(4, 0, &b.c), 0);
     world_start(&b.right, 1 + sim_choose(2, 1), 1);
     world_go(&b.right, receives_once, &b);
-    sim_expect_eq(os_thread_start(&thread, sends_once, &b, "sender"), 0);
+    sim_expect_eq(os_thread_start(&thread, sends_once, &b, "sender", NULL), 0);
     world_end(&b.right);
     os_thread_join(thread);
     coir_chan_unref(b.c);

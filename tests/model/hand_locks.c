@@ -59,7 +59,7 @@ void scene_semaphore(void)
     sim_expect_eq(coir_sema_init(&u.sema, UNITS), 0);
     world_start(&u.world, 2 + sim_choose(2, 1), 4);
     for (int i = 0; i < 3; i++) world_go(&u.world, uses_units, &u);
-    sim_expect_eq(os_thread_start(&thread, uses_units, &u, "uses"), 0);
+    sim_expect_eq(os_thread_start(&thread, uses_units, &u, "uses", NULL), 0);
     world_end(&u.world);
     os_thread_join(thread);
     sim_expect_eq(coir_sema_acquire(&u.sema, UNITS, COIR_NOW), 0); // none is lost
@@ -131,7 +131,7 @@ void scene_rwmutex(void)
 
     world_start(&g.world, 2 + sim_choose(2, 1), 4);
     for (int i = 0; i < 3; i++) world_go(&g.world, reads_and_writes, &g);
-    sim_expect_eq(os_thread_start(&thread, reads_and_writes, &g, "reads"), 0);
+    sim_expect_eq(os_thread_start(&thread, reads_and_writes, &g, "reads", NULL), 0);
     world_end(&g.world);
     os_thread_join(thread);
     sim_expect_eq(g.a, g.written);
@@ -249,7 +249,7 @@ void scene_broadcast(void)
     world_start(&g.world, 2, 5);
     for (int i = 0; i < 3; i++) world_go(&g.world, waits_at_the_gate, &g);
     world_go(&g.world, opens_the_gate, &g);
-    sim_expect_eq(os_thread_start(&thread, waits_at_the_gate, &g, "waits"), 0);
+    sim_expect_eq(os_thread_start(&thread, waits_at_the_gate, &g, "waits", NULL), 0);
     world_end(&g.world);
     os_thread_join(thread);
 }
@@ -340,7 +340,7 @@ void scene_once(void)
 
     world_start(&f.world, 2 + sim_choose(2, 1), 5);
     for (int i = 0; i < 4; i++) world_go(&f.world, calls_once, &f);
-    sim_expect_eq(os_thread_start(&thread, calls_once, &f, "calls"), 0);
+    sim_expect_eq(os_thread_start(&thread, calls_once, &f, "calls", NULL), 0);
     world_end(&f.world);
     os_thread_join(thread);
 }

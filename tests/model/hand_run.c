@@ -117,7 +117,7 @@ void scene_run_fed_by_a_thread(void)
     struct os_thread thread;
 
     sim_expect_eq(coir_chan_make(0, 0, &t.chan), 0);
-    sim_expect_eq(os_thread_start(&thread, sends_from_outside, &t, "feeder"), 0);
+    sim_expect_eq(os_thread_start(&thread, sends_from_outside, &t, "feeder", NULL), 0);
     sim_expect_eq(run(listens, &t), 6);
     os_thread_join(thread);
     coir_chan_unref(t.chan);
@@ -172,7 +172,8 @@ void scene_run_starved_by_a_thread(void)
 
     sim_expect_eq(coir_chan_make(0, 0, &t.chan), 0);
     feeder = t;
-    sim_expect_eq(os_thread_start(&thread, sends_from_outside, &feeder, "feeder"), 0);
+    sim_expect_eq(os_thread_start(&thread, sends_from_outside, &feeder, "feeder", NULL),
+                  0);
     sim_expect_eq(run(listens_too_long, &t), -EDEADLK);
     os_thread_join(thread);
     coir_chan_unref(t.chan);

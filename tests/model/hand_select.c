@@ -117,7 +117,7 @@ void scene_select_ledger(void)
     for (uint32_t i = 0; i < SENDERS; i++)
         sim_expect_eq(coir_go_on(l.world.rt, send_all, &l, i), 0);
     if (on_thread)
-        sim_expect_eq(os_thread_start(&thread, receive_all, &l, "receives"), 0);
+        sim_expect_eq(os_thread_start(&thread, receive_all, &l, "receives", NULL), 0);
     for (uint32_t i = on_thread; i < n_receivers; i++)
         world_go(&l.world, receive_all, &l);
     world_end(&l.world);

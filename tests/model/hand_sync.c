@@ -60,7 +60,7 @@ static void ask_in_pair(bool from_thread)
     world_start(&p.world, 2, 2);
     world_go(&p.world, answer, &p);
     if (from_thread)
-        sim_expect_eq(os_thread_start(&thread, ask, &p, "asker"), 0);
+        sim_expect_eq(os_thread_start(&thread, ask, &p, "asker", NULL), 0);
     else
         world_go(&p.world, ask, &p);
     world_end(&p.world);
@@ -306,7 +306,7 @@ void scene_mutex(void)
 
     world_start(&d.world, 2 + sim_choose(2, 1), 4);
     for (int i = 0; i < 3; i++) world_go(&d.world, enters, &d);
-    sim_expect_eq(os_thread_start(&thread, enters, &d, "enters"), 0);
+    sim_expect_eq(os_thread_start(&thread, enters, &d, "enters", NULL), 0);
     world_end(&d.world);
     os_thread_join(thread);
     sim_expect_eq(d.total, 20);

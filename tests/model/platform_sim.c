@@ -86,8 +86,9 @@ bool os_fence_heavy_get(void)
 }
 
 int os_thread_start(struct os_thread *ret_thread, void (*fn)(void *), void *arg,
-                    const char *name)
+                    const char *name, const struct memory *mem)
 {
+    (void)mem;
     sim_step(STEP_START);
     sim_drain();
     if (sim.threads_fail && sim_choose(2, sim.threads_fail)) return -EAGAIN;

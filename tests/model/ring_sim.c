@@ -304,10 +304,12 @@ static void start(struct os_ring *r, const struct io_uring_sqe *sqe)
 // ---- The seam -------------------------------------------------------------------------
 
 int os_ring_open(unsigned entries, unsigned cq_entries, unsigned flags,
-                 struct os_ring **ret_ring, struct os_ring_info *ret_info)
+                 const struct memory *mem, struct os_ring **ret_ring,
+                 struct os_ring_info *ret_info)
 {
     static const uint32_t sizes[] = {0, 2, 4, 8};
 
+    (void)mem;
     sim_step(STEP_ENTER);
     if (sim.ring_mode && flags & IORING_SETUP_DEFER_TASKRUN) return -EINVAL;
     if (sim.ring_mode > 1 && flags & IORING_SETUP_COOP_TASKRUN) return -EINVAL;

@@ -16,7 +16,7 @@ static struct os_thread start(void (*fn)(void *), void *arg)
 {
     struct os_thread thread;
 
-    sim_expect_eq(os_thread_start(&thread, fn, arg, "toy"), 0);
+    sim_expect_eq(os_thread_start(&thread, fn, arg, "toy", NULL), 0);
     return thread;
 }
 

@@ -30,4 +30,24 @@ if [ -e "$lib/libcoir.a" ]; then
         $(flags --libs --static | sed 's/-lcoir//')
     [ "$("$root/static")" = "$said" ] || { echo "static says something else"; exit 1; }
 fi
+if [ -e "${pc%/*}/coir-jemalloc.pc" ]; then
+    cat >"$root/beside.c" <<'C'
+#include <coir/jemalloc.h>
+int main(void)
+{
+    coir_jemalloc *j;
+    return coir_jemalloc_open(1, &j) < 0 || coir_jemalloc_close(j) < 0;
+}
+C
+    cc "$root/beside.c" -o "$root/beside" \
+        $(pkg-config --define-variable=prefix="$root$prefix" --cflags --libs coir-jemalloc)
+    LD_LIBRARY_PATH=$lib "$root/beside"
+    ! readelf -d "$lib/libcoir_jemalloc.so" | grep -q 'libcoir\.so' ||
+        { echo "libcoir_jemalloc needs libcoir"; exit 1; }
+    cc "$root/beside.c" -o "$root/beside-static" $(flags --cflags) "$lib/libcoir_jemalloc.a" \
+        $(pkg-config --libs jemalloc) -pthread
+    "$root/beside-static"
+fi
+! readelf -d "$lib/libcoir.so" | grep -Eq 'NEEDED.*(malloc|stdc)' ||
+    { echo "libcoir.so needs an allocator"; exit 1; }
 echo "installed, found by pkg-config, linked both ways: $said"

@@ -40,7 +40,7 @@ Test(bias, never_are_two_inside)
 
     if (!os_fence_heavy_get()) cr_skip_test("no membarrier here");
     for (int i = 0; i < LOCKS; i++) bias_init(&locks[i].bias, LOCK_RANK_OBJECT, &owner);
-    cr_assert_eq(os_thread_start(&thread, its_thread, &owner, "owner"), 0);
+    cr_assert_eq(os_thread_start(&thread, its_thread, &owner, "owner", NULL), 0);
     for (uint32_t i = 0; i < LOCKS; i++) {
         while (load_relaxed(&at) < i) os_pause(); // relaxed: a hint
         for (int k = 0; k < TURNS; k++) add(&locks[i], NULL);
