@@ -196,6 +196,46 @@ void scene_hogs_come_and_go(void)
     coir_chan_unref(p.chan);
 }
 
+// ---- Who is named -----------------------------------------------------------------------------
+
+static uint32_t n_told;
+
+static void note_stall(struct sched *s, const struct stall *st)
+{
+    (void)s;
+    n_told++;
+    sim_expect(st->id > 0 && st->held > 0);
+    if (st->n_frames) sim_expect_eq(st->frames[0], st->id);
+}
+
+static void stalls(struct pen *p)
+{
+    for (int i = 0; i < 3; i++) {
+        sim_hog(8 * COIR_MS + sim_choose(4, 1) * COIR_MS / 4);
+        if (sim_choose(2, 1)) sim_expect_eq(coir_yield(), 0);
+    }
+    world_done(&p->world);
+}
+
+static void several_stall(void *arg)
+{
+    for (int i = 0; i < 4; i++) sim_expect_eq(coir_go(stalls, arg), 0);
+}
+
+// The line of the stall watch shows where the coroutine stood that it names, or nothing: its thread
+// may come back before the answer, and be stuck with another one soon.
+void scene_stalls_are_told(void)
+{
+    struct pen p = {0};
+
+    n_told = 0;
+    world_start(&p.world, 1 + sim_choose(2, 1), 4);
+    p.world.rt->sched.tell_stall = note_stall;
+    world_go(&p.world, several_stall, &p);
+    world_end(&p.world);
+    sim_expect(sim.threads_fail || n_told <= 1); // a line a second
+}
+
 // ---- Threads that cannot be had ----------------------------------------------------------------
 
 static void blocks_often(struct pen *p)
