@@ -236,6 +236,57 @@ void scene_stalls_are_told(void)
     sim_expect(sim.threads_fail || n_told <= 1); // a line a second
 }
 
+// ---- Caps ---------------------------------------------------------------------------------------
+
+static void within_caps(struct pen *p)
+{
+    struct handoff *h = &p->world.rt->sched.handoff;
+
+    // relaxed, both: looks
+    sim_expect(load_relaxed(&h->n_computing) <= h->computing_most);
+    sim_expect(load_relaxed(&h->n_blocked) <= h->blocked_most);
+}
+
+static void holds_a_thread(struct pen *p)
+{
+    for (int i = 0; i < 2; i++) {
+        switch (sim_choose(3, 1)) {
+        case 0: sim_hog(20 * COIR_MS); break;
+        case 1: sim_nap(20 * COIR_MS); break;
+        default:
+            coir_blocking_begin();
+            sim_nap(20 * COIR_MS);
+            coir_blocking_end();
+        }
+        within_caps(p);
+        sim_expect_eq(coir_yield(), 0);
+        within_caps(p);
+    }
+    world_done(&p->world);
+}
+
+static void hold_threads(void *arg)
+{
+    for (int i = 0; i < 6; i++) sim_expect_eq(coir_go(holds_a_thread, arg), 0);
+}
+
+// More compute and block than threads may: those beyond wait, and nobody is lost.
+void scene_caps(void)
+{
+    struct pen p = {0};
+
+    world_start(&p.world, 1 + sim_choose(2, 1), 6);
+    struct handoff *h = &p.world.rt->sched.handoff;
+    h->computing_most = 1 + sim_choose(2, 1);
+    h->blocked_most = 1 + sim_choose(2, 1);
+    world_go(&p.world, hold_threads, &p);
+    while (load_relaxed(&p.world.left)) { // relaxed: a look
+        within_caps(&p);
+        sim_expect_eq(coir_sleep(COIR_MS), 0);
+    }
+    world_end(&p.world);
+}
+
 // ---- Threads that cannot be had ----------------------------------------------------------------
 
 static void blocks_often(struct pen *p)
