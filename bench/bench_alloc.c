@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Asks:  what does memory cost that one allocates for a request and another one, later and most
 //        often on another worker, frees?
-// Shows: ns per request. Four allocate, fill and send, four receive, look, keep the last 64 and free
-//        the oldest; a request has three pieces of 32 bytes to 4 KiB. Plain: libc's malloc. With
-//        BENCH_JEMALLOC: the table of coir/jemalloc.h, an arena a worker, which the runtime has too.
+// Shows: ns per request. Four allocate, fill and send, four receive, look, keep the last 64 and
+//        free the oldest; a request has three pieces of 32 bytes to 4 KiB. Plain: libc's malloc.
+//        With BENCH_JEMALLOC: the table of coir/jemalloc.h, an arena a worker, which the runtime has too.
 #include "bench/bench.h"
 #include "bench/thread_queue.h"
 

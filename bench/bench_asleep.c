@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Asks:  what does it take to have very many sleep, and to wake them when their time comes?
 // Shows: value: bytes each, the growth of VmRSS and VmPTE over the idle process; create_ms from the
-//        first spawn until all sleep; wake_ms from the time that all of them sleep until to the last
-//        one's end. That time is 6 us away for each, and a second.
+//        first spawn until all sleep; wake_ms from the time that all of them sleep until to the
+//        last one's end. That time is 6 us away for each, and a second.
 #include "bench/bench.h"
 
 #include <time.h>

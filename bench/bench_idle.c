@@ -1,128 +1,155 @@
 // SPDX-License-Identifier: MIT
-// Asks:  what does a TCP connection take on which nothing happens?
-// Shows: bytes each, the growth of VmRSS and VmPTE, with one that waits in a receive on every
-//        connection; accept_us to connect, accept and have it wait. Both ends are in this process,
-//        so there are as many as half of its descriptors allow ("n"), at most N.
+// Asks:  what does a runtime cost whose N coroutines all wait, and no deadline among them?
+// Shows: us of processor time of all threads but the one that asks, and their context switches, in
+//        SECONDS (5, or the fourth argument). Before and after, each of those that wait answers a
+//        call. The fifth argument is the driver, uring or epoll. Threads wait on a condition.
 #include "bench/bench.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
+#include <dirent.h>
 #include <unistd.h>
 
-#define A_PORT                                                                           \
-    20000 // connections that one listener takes: client ports end at 28,000 or so
+static int seconds = 5;
+static coir_driver driver;
+static int64_t run_ns, switches;
 
-static int listener = -1;
-static struct sockaddr_in at;
-static int *clients;
-static int64_t accept_ns;
-static long bytes_before, bytes_with;
+// ---- The kernel's books of all threads but this one -----------------------------------------
 
-// VmRSS and VmPTE together, in bytes.
-static long held(void)
+static void read_books(int64_t *ret_ns, int64_t *ret_switches)
 {
-    FILE *file = fopen("/proc/self/status", "re");
-    char line[128];
-    long kib = 0;
-    long n;
+    DIR *dir = opendir("/proc/self/task");
 
-    bench_must(file != NULL, "/proc/self/status");
-    while (fgets(line, sizeof(line), file))
-        if (sscanf(line, "VmRSS: %ld", &n) == 1 || sscanf(line, "VmPTE: %ld", &n) == 1)
-            kib += n;
-    fclose(file);
-    return kib << 10;
+    bench_must(dir != NULL, "/proc/self/task");
+    *ret_ns = *ret_switches = 0;
+    for (struct dirent *e; (e = readdir(dir));) {
+        char path[300], line[128];
+        long long ns = 0;
+
+        if (e->d_name[0] == '.' || atoi(e->d_name) == getpid()) continue;
+        snprintf(path, sizeof(path), "/proc/self/task/%s/schedstat", e->d_name);
+        FILE *file = fopen(path, "re");
+        if (file && fscanf(file, "%lld", &ns) == 1) *ret_ns += ns;
+        if (file) fclose(file);
+        snprintf(path, sizeof(path), "/proc/self/task/%s/status", e->d_name);
+        file = fopen(path, "re");
+        while (file && fgets(line, sizeof(line), file))
+            if (strstr(line, "ctxt_switches"))
+                *ret_switches += atoll(strchr(line, ':') + 1);
+        if (file) fclose(file);
+    }
+    closedir(dir);
 }
 
-// As many connections as there is room for.
-static long room(long wanted)
+// Looks away for so long, once nothing has moved for half a second.
+static void look_away(void)
 {
-    struct rlimit limit;
+    int64_t ns, was_ns, was_switches;
 
-    getrlimit(RLIMIT_NOFILE, &limit);
-    limit.rlim_cur = limit.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &limit);
-    getrlimit(RLIMIT_NOFILE, &limit);
-    long most = ((long)limit.rlim_cur - 200) / 2;
-    bench_must(most > 0, "descriptors");
-    return wanted < most ? wanted : most;
+    read_books(&was_ns, &was_switches);
+    for (int i = 0; i < 60; i++) {
+        usleep(500000);
+        read_books(&ns, &switches);
+        if (ns == was_ns && switches == was_switches) break;
+        was_ns = ns;
+        was_switches = switches;
+    }
+    sleep((unsigned)seconds);
+    read_books(&ns, &switches);
+    run_ns = ns - was_ns;
+    switches -= was_switches;
 }
 
-static void listen_anew(void)
-{
-    socklen_t len = sizeof(at);
+// ---- Coroutines ---------------------------------------------------------------------------------
 
-    if (listener >= 0) close(listener);
-    at = (struct sockaddr_in){.sin_family = AF_INET,
-                              .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    bench_must(bind(listener, (struct sockaddr *)&at, sizeof(at)) == 0, "bind");
-    bench_must(listen(listener, 128) == 0, "listen");
-    getsockname(listener, (struct sockaddr *)&at, &len);
+static coir_chan *calls;
+static coir_waitgroup answered, gone;
+static unsigned char *answers; // of each
+
+static void answer(long i)
+{
+    while (coir_chan_recv(calls, NULL, COIR_FOREVER) == 0) {
+        answers[i]++;
+        coir_waitgroup_done(&answered);
+    }
+    coir_waitgroup_done(&gone);
 }
 
-// The other end of the i-th; the kernel answers before anybody accepts.
-static void connect_one(long i)
+// The channel is first in, first out: of those that wait everybody gets one.
+static void call(long n)
 {
-    if (i % A_PORT == 0) listen_anew();
-    clients[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    bench_must(clients[i] >= 0, "socket");
-    bench_must(connect(clients[i], (struct sockaddr *)&at, sizeof(at)) == 0, "connect");
+    coir_waitgroup_add(&answered, (int)n);
+    for (long i = 0; i < n; i++)
+        bench_must(coir_chan_send(calls, NULL, COIR_FOREVER) == 0, "send");
+    bench_must(coir_waitgroup_wait(&answered, COIR_FOREVER) == 0, "wait");
 }
 
-static void begin(void)
+static void call_everybody(long *n, coir_waitgroup *over)
 {
-    bytes_before = held();
-    accept_ns = -coir_now();
+    call(*n);
+    coir_waitgroup_done(over);
 }
 
-static void all_wait(void)
+static void call_from_inside(coir_runtime *rt, long n, int times)
 {
-    accept_ns += coir_now();
-    bytes_with = held();
-}
+    coir_waitgroup over = {0};
+    coir_stats stats = COIR_STATS_INIT;
 
-static void serve(int fd, coir_waitgroup *there, coir_waitgroup *done)
-{
-    char byte;
-
-    coir_waitgroup_done(there);
-    bench_must(coir_recv(fd, &byte, 1, 0, COIR_FOREVER) == 0, "recv");
-    coir_close(fd);
-    coir_waitgroup_done(done);
+    do {
+        usleep(10000);
+        bench_must(coir_stats_read(rt, &stats) == 0, "stats");
+    } while (stats.parked < (uint64_t)n);
+    coir_waitgroup_add(&over, 1);
+    bench_must(coir_go_on(rt, call_everybody, &n, &over) == 0, "go");
+    bench_must(coir_waitgroup_wait(&over, COIR_FOREVER) == 0, "wait");
+    for (long i = 0; i < n; i++) bench_must(answers[i] == times, "an answer of each");
 }
 
 int bench_coir(void *arg)
 {
     struct bench *b = arg;
-    coir_waitgroup there = {0}, done = {0};
+    coir_config config = COIR_CONFIG_INIT;
+    coir_runtime *rt;
 
-    coir_waitgroup_add(&there, (int)b->n);
-    coir_waitgroup_add(&done, (int)b->n);
-    begin();
-    for (long i = 0; i < b->n; i++) {
-        connect_one(i);
-        int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC); // it is there
-        bench_must(fd >= 0 && go(serve, fd, &there, &done) == 0, "go");
-        if (i % 256 == 255) coir_yield();
-    }
-    bench_must(coir_waitgroup_wait(&there, COIR_FOREVER) == 0, "wait");
-    coir_sleep(100 * COIR_MS); // the last ones are on their way into the kernel
-    all_wait();
-    for (long i = 0; i < b->n; i++) close(clients[i]);
-    bench_must(coir_waitgroup_wait(&done, COIR_FOREVER) == 0, "wait");
+    config.workers = b->workers;
+    config.driver = driver;
+    bench_must((answers = calloc((size_t)b->n, 1)) != NULL, "calloc");
+    bench_must(coir_start(&config, &rt) == 0, "start");
+    bench_must(coir_chan_make(0, 0, &calls) == 0, "make");
+    coir_waitgroup_add(&gone, (int)b->n);
+    for (long i = 0; i < b->n; i++) bench_must(coir_go_on(rt, answer, i) == 0, "go");
+    call_from_inside(rt, b->n, 1);
+    look_away();
+    call_from_inside(rt, b->n, 2);
+    coir_chan_close(calls);
+    bench_must(coir_waitgroup_wait(&gone, COIR_FOREVER) == 0, "wait");
+    bench_must(coir_stop(rt, COIR_FOREVER) == 0, "stop");
     return 0;
 }
 
-static void *serve_on_a_thread(void *fd)
-{
-    char byte;
+// ---- Threads ------------------------------------------------------------------------------------
 
-    bench_must(recv((int)(intptr_t)fd, &byte, 1, 0) == 0, "recv");
-    close((int)(intptr_t)fd);
-    return NULL;
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t called = PTHREAD_COND_INITIALIZER, heard = PTHREAD_COND_INITIALIZER;
+static long n_calls, n_heard;
+
+static void *answer_calls(void *arg)
+{
+    pthread_mutex_lock(&mutex);
+    for (long i = 0; i < 2; i++) {
+        while (n_calls == i) pthread_cond_wait(&called, &mutex);
+        n_heard++;
+        pthread_cond_signal(&heard);
+    }
+    pthread_mutex_unlock(&mutex);
+    return arg;
+}
+
+static void call_threads(long wanted)
+{
+    pthread_mutex_lock(&mutex);
+    n_calls++;
+    pthread_cond_broadcast(&called);
+    while (n_heard < wanted) pthread_cond_wait(&heard, &mutex);
+    pthread_mutex_unlock(&mutex);
 }
 
 void bench_pthreads(struct bench *b)
@@ -130,16 +157,10 @@ void bench_pthreads(struct bench *b)
     pthread_t *threads = calloc((size_t)b->n, sizeof(*threads));
 
     bench_must(threads != NULL, "calloc");
-    begin();
-    for (long i = 0; i < b->n; i++) {
-        connect_one(i);
-        int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
-        bench_must(fd >= 0, "accept");
-        threads[i] = bench_thread(serve_on_a_thread, (void *)(intptr_t)fd);
-    }
-    usleep(100000);
-    all_wait();
-    for (long i = 0; i < b->n; i++) close(clients[i]);
+    for (long i = 0; i < b->n; i++) threads[i] = bench_thread(answer_calls, NULL);
+    call_threads(b->n);
+    look_away();
+    call_threads(2 * b->n);
     for (long i = 0; i < b->n; i++) pthread_join(threads[i], NULL);
     free(threads);
 }
@@ -147,24 +168,23 @@ void bench_pthreads(struct bench *b)
 int main(int argc, char **argv)
 {
     struct bench b = {0};
-    coir_config config = COIR_CONFIG_INIT;
 
     if (argc < 4) {
-        fprintf(stderr, "usage: %s coir|pthreads WORKERS N\n", argv[0]);
+        fprintf(stderr, "usage: %s coir|pthreads WORKERS N [SECONDS [DRIVER]]\n",
+                argv[0]);
         return 2;
     }
-    config.workers = b.workers = (unsigned)atoi(argv[2]);
-    b.n = room(atol(argv[3]));
-    clients = calloc((size_t)b.n, sizeof(*clients));
-    bench_must(clients != NULL, "calloc");
-    memset(clients, 0xff, (size_t)b.n * sizeof(*clients)); // touched
+    b.workers = (unsigned)atoi(argv[2]);
+    b.n = atol(argv[3]);
+    if (argc > 4) seconds = atoi(argv[4]);
+    if (argc > 5)
+        driver = strcmp(argv[5], "epoll") == 0 ? COIR_DRIVER_EPOLL : COIR_DRIVER_URING;
     if (strcmp(argv[1], "coir") == 0)
-        bench_must(coir_run(&config, bench_coir, &b) == 0, "coir_run");
+        bench_coir(&b);
     else
         bench_pthreads(&b);
-    printf(
-        "{\"value\": %.1f, \"unit\": \"bytes each\", \"n\": %ld, \"accept_us\": %.2f}\n",
-        (double)(bytes_with - bytes_before) / (double)b.n, b.n,
-        (double)(accept_ns - 100 * COIR_MS) / 1e3 / (double)b.n);
+    printf("{\"value\": %.1f, \"unit\": \"CPU us in %d s\", \"n\": %ld, \"switches\": "
+           "%lld}\n",
+           (double)run_ns / 1000.0, seconds, b.n, (long long)switches);
     return 0;
 }

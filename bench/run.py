@@ -43,14 +43,19 @@ MORE = {
     "spawn_cold": ("spawn on stacks that are new", 100000, 5000, 100000, (1, 2)),
     "switch_1000": ("yield among 1,000", 3000000, 300000, 3000000, (1,)),
     "switch_100000": ("yield among 100,000 (threads: 5,000)", 6000000, 300000, 6000000, (1,)),
-    "idle": ("memory, idle TCP connections (threads: 5,000)", 1000000, 5000, 1000000, (1,)),
+    "connections": ("memory, idle TCP connections (threads: 5,000)", 1000000, 5000, 1000000, (1,)),
     "alloc": ("allocated here, freed there", 2000000, 400000, 2000000, (1, 2)),
     "alloc_jemalloc": ("the same, jemalloc's arenas", 2000000, 400000, 0, (1, 2)),
-    "hog": ("delay of a 1 ms sleeper beside hogs", 2000, 2000, 0, (2,)),
+    "hog": ("delay of a 1 ms sleeper beside hogs", 2000, 2000, 500, (2,)),
     "blocking": ("100 in usleep(100 ms), undeclared", 100, 100, 0, (2,)),
     "blocking_pool": ("100 in usleep(100 ms) by coir_blocking", 100, 100, 0, (2,)),
+    "hog_echo": ("echo's p99 beside a hog on each worker", 2000, 2000, 2000, (2,)),
+    "tail": ("echo's p99, half of them compute 2 ms", 4000, 4000, 4000, (2,)),
+    "wake": ("a byte wakes a sleeping worker", 2000, 2000, 2000, (2,)),
+    "idle": ("a million parked (threads: 5,000), idle", 1000000, 5000, 1000000, (2,)),
     "file": ("cached random reads of 4 KiB, 64 at once", 200000, 200000, 0, (1, 2)),
 }
+BESIDE = ("hog_echo", "tail")  # bench_beside.c asks every server, also Go's
 BOOST = ("switch", "spawn", "pingpong", "fan", "mutex")
 ALL = QUESTIONS | MORE
 ROUNDS, ROUNDS_ALL = 5, 11
@@ -62,9 +67,10 @@ def contenders(build, question, workers):
     binary = os.path.join(build, "bench", "bench_" + question)
     runs = {"coir": lambda: measure.program([binary, "coir", str(workers), str(n_coir)]),
             "pthreads": lambda: measure.program([binary, "pthreads", str(workers), str(n_threads)])}
-    go = measure.go_peer(build, "inproc") if n_go else None
+    go = measure.go_peer(build, "beside" if question in BESIDE else "inproc") if n_go else None
     if go:
-        runs["Go"] = lambda: measure.program([go, question, str(workers), str(n_go)])
+        asked = [binary, go] if question in BESIDE else [go, question]
+        runs["Go"] = lambda: measure.program([*asked, str(workers), str(n_go)])
     boost = measure.boost_peer(build, "fiber")
     if boost and workers == 1 and question in BOOST:
         runs["Boost.Fiber"] = lambda: measure.program([boost, question, "1", str(n_go // 5)])
@@ -82,13 +88,14 @@ def row(build, question, workers, rounds):
     values = measure.interleave(rounds, contenders(build, question, workers),
                                 f"{question}, {workers} workers")
     coir = measure.median(values["coir"])
-    faster = measure.median(values["pthreads"]) / coir
-    to_go = f"{coir / measure.median(values['Go']):6.2f}" if "Go" in values else f"{'-':>6}"
+    faster = f"{measure.median(values['pthreads']) / coir:8.1f}x" if coir else f"{'-':>9}"
+    go = measure.median(values["Go"]) if "Go" in values else 0
+    to_go = f"{coir / go:6.2f}" if go else f"{'-':>6}"
     unit = values["coir"][0]["unit"]
     if "Boost.Fiber" in values:
         unit += f"; Boost.Fiber {measure.median(values['Boost.Fiber']):,.1f}"
     print(f"{title:40} {workers:3} {cell(values, 'coir')} {cell(values, 'pthreads')}"
-          f" {cell(values, 'Go')} {faster:8.1f}x {to_go}  {unit}", flush=True)
+          f" {cell(values, 'Go')} {faster} {to_go}  {unit}", flush=True)
     return {"question": question, "title": title, "workers": workers,
             "unit": values["coir"][0]["unit"], "n": dict(zip(("coir", "pthreads", "Go"), counts)), "values": values}
 

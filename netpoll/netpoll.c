@@ -341,9 +341,13 @@ void poller_reclaim(struct poller *np)
 {
     lock_acquire(&np->reap);
     store_relaxed(&np->lent, 0); // relaxed: under the lock, or a look
-    // relaxed: the handler runs on this very thread, and what it may touch is touched by us only
-    // behind the release below.
-    if (np->pump) store_relaxed(&np->pump->open, 0);
+    // relaxed, both: the handler runs on this very thread, and what it may touch is touched by us
+    // only behind the release below.
+    if (np->pump) {
+        store_relaxed(&np->pump->open, 0);
+        store_relaxed(&np->pump->asked,
+                      PUMP_UNASKED); // whoever asked meant what was here
+    }
     if (np->backend->reclaim) np->backend->reclaim(np);
     lock_release(&np->reap);
 }

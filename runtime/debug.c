@@ -238,8 +238,9 @@ static void count_workers(struct sched *s, coir_stats *ret)
         ret->timers += count_timers(&p->timers);
     }
     ret->made += load_relaxed(&s->made_outside); // relaxed: a statistic
-    // relaxed, both: statistics
+    // relaxed, all: statistics
     ret->handoffs = load_relaxed(&s->handoff.n_taken);
+    ret->handoffs_refused = load_relaxed(&s->handoff.n_refused);
     ret->stalls = load_relaxed(&s->handoff.n_stalls);
     ret->threads += s->sysmon.runs;
 }

@@ -59,9 +59,9 @@ static void tell_stall(struct sched *s, const struct stall *st)
     char where[160] = "", untold[48] = "";
     int at = 0;
 
-    for (uint32_t i = 0; st->pump && i < st->pump->n_frames && at < 120; i++)
+    for (uint32_t i = 0; i < st->n_frames && at < 120; i++)
         at += snprintf(where + at, sizeof(where) - (size_t)at, "%s%#llx",
-                       i ? " " : " at ", (unsigned long long)st->pump->frames[i]);
+                       i ? " " : " at ", (unsigned long long)st->frames[i]);
     if (st->n_untold)
         snprintf(untold, sizeof(untold), " (%llu more unsaid)",
                  (unsigned long long)st->n_untold);

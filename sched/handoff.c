@@ -37,10 +37,11 @@ static bool steal_locked(struct sched *s, struct p *p, uint64_t seen, bool block
     return taken;
 }
 
-static bool over_cap(struct sched *s, bool blocks)
+// The idle lock is held: so the cap is exact.
+static bool over_cap_locked(struct sched *s, bool blocks)
 {
     struct handoff *h = &s->handoff;
-    // relaxed, both: counts
+    // relaxed, all: counts
     bool over = blocks ? load_relaxed(&h->n_blocked) >= h->blocked_most
                        : load_relaxed(&h->n_computing) >= h->computing_most;
 
@@ -52,9 +53,8 @@ bool handoff_take(struct sched *s, struct p *p, uint64_t seen, bool blocks)
 {
     bool taken = false;
 
-    if (over_cap(s, blocks)) return false;
     lock_acquire(&s->idle.lock);
-    struct m *spare = idle_spare_locked(s); // H4
+    struct m *spare = over_cap_locked(s, blocks) ? NULL : idle_spare_locked(s); // H4
     if (spare) {
         taken = steal_locked(s, p, seen, blocks);
         if (taken)
@@ -79,16 +79,16 @@ bool handoff_take_blocked(struct m *m)
 
         if (p_word_state(seen) != P_BLOCK || !handoff_worth(s, p, s->ms[p_word_m(seen)]))
             continue;
-        if (over_cap(s, true)) return false;
         lock_acquire(&s->idle.lock);
-        taken = steal_locked(s, p, seen, true);
+        bool over = over_cap_locked(s, true);
+        taken = !over && steal_locked(s, p, seen, true);
         if (taken) {
             p_take(p, m->index);
             p->m = m;
             idle_hold(m, p);
         }
         lock_release(&s->idle.lock);
-        if (taken) return true;
+        if (taken || over) return taken;
     }
     return false;
 }

@@ -40,8 +40,9 @@ struct handoff {
     // Atomic: Ms that lost their P and did not come back, by what they do; all that ever did.
     atomic_u32 n_computing, n_blocked;
     atomic_u64 n_taken;
-    atomic_u64 n_stalls;  // of them, from coroutines that computed
-    atomic_u64 n_refused; // takes that a cap forbade
+    atomic_u64 n_stalls; // of them, from coroutines that computed
+    atomic_u64
+        n_refused; // looks that found no thread to take a P with: a cap, or none to be had
 };
 
 // Takes p, whose word was seen as 'seen' (USER or BLOCK), and gives it to a spare. sysmon only.

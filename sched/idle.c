@@ -421,7 +421,10 @@ static void launch_spare(struct sched *s)
     lock_acquire(&s->idle.lock);
     if (!load_relaxed(&s->exiting)) m = sched_new_m(s); // relaxed: under the lock
     lock_release(&s->idle.lock);
-    if (!m) return;
+    if (!m) {
+        add_relaxed(&s->handoff.n_refused, 1); // relaxed: a count
+        return;
+    }
     m->coming = true;
     add_relaxed(&s->idle.n_coming, 1); // relaxed: a count
     if (m_launch(m, sched_m_main) == 0) return;

@@ -43,8 +43,7 @@ struct m {
         *alone;      // itself where its runtime has one P, else NULL: the owner of a bias
     int *errno_here; // where this thread's errno lives
     struct os_exceptions
-        *exceptions; // and what C++ keeps of exceptions; NULL: no C++ here
-    uint64_t thread_id;
+        *exceptions;      // and what C++ keeps of exceptions; NULL: no C++ here
     struct os_pump *pump; // NULL: none
 
     // Its own thread only. Others may read g while the poller is lent, under its reap lock.
@@ -76,6 +75,9 @@ struct m {
     atomic_u32 launch;
     // Atomic: its thread is through and may be joined, and the M be used again.
     atomic_u32 ended;
+    // Atomic: the number of its thread. Who finds an M by a P's word may come late and read that
+    // of the M's next thread: no more than a hint, and the word has moved on.
+    atomic_u64 thread_id;
 };
 
 #define M_STARTED (1u << 16)

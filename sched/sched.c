@@ -438,7 +438,7 @@ static int start_here(struct m *m)
     m->errno_here = os_errno();
     m->exceptions = os_exceptions();
     context_adopt(&m->context);
-    m->thread_id = os_thread_id();
+    store_relaxed(&m->thread_id, os_thread_id()); // relaxed: a hint
     if (s->handoff.pump_signal && !(m->pump = os_pump_get(s->handoff.pump_signal)))
         err = -EAGAIN;
     else if (m->poller)

@@ -21,7 +21,7 @@ static void ask_locked(struct stall *st, struct m *m)
 {
     struct os_pump *pump = m->pump;
 
-    st->pump = pump;
+    st->asked = pump ? m : NULL;
     if (!pump) return;
     pump->low = (uintptr_t)m->g->stack.low;
     pump->high = (uintptr_t)m->g;
@@ -51,24 +51,36 @@ void stall_note(struct sched *s, struct m *m, int64_t held)
         st->name[0] = 0;
         if (g->named) memcpy(st->name, g->name, sizeof(st->name));
         st->held = held;
+        st->n_frames = 0;
         st->noted = now;
         ask_locked(st, m);
     }
     poller_reap_unlock(m->poller);
 }
 
-// True if there is an answer, or none will come.
+// True if m's thread can still answer, and did not yet. What it answered is copied.
+static bool expects_answer_locked(struct stall *st, struct m *m)
+{
+    if (!poller_lent(m->poller)) return false; // T1
+    // [STALL-ANSWER] acquire, pairs with [STALL-ASK] over the handler: the frames are written.
+    uint32_t is = load_acquire(&m->pump->asked);
+    if (is == PUMP_ANSWERED) {
+        st->n_frames = m->pump->n_frames;
+        memcpy(st->frames, m->pump->frames, sizeof(st->frames));
+    }
+    return is == PUMP_ASKED; // else it came back, and is away again
+}
+
+// True if there is an answer, or none is waited for any more.
 static bool answered(struct stall *st, int64_t now)
 {
-    uint32_t was = PUMP_ASKED;
+    struct m *m = st->asked;
 
-    if (!st->pump) return true;
-    // [STALL-ANSWER] acquire, pairs with [STALL-ASK] over the handler: the frames are written.
-    if (load_acquire(&st->pump->asked) == PUMP_ANSWERED) return true;
-    if (now - st->noted < ANSWER_NS) return false;
-    // [STALL-ANSWER] acquire, pairs with [STALL-ASK]: taken back, or it came just now.
-    if (cas_acquire(&st->pump->asked, &was, PUMP_UNASKED)) st->pump = NULL;
-    return true;
+    if (!m) return true;
+    poller_reap_lock(m->poller);
+    bool expects = expects_answer_locked(st, m);
+    poller_reap_unlock(m->poller);
+    return !expects || now - st->noted >= ANSWER_NS;
 }
 
 void stall_tell(struct sched *s, int64_t now)
@@ -77,8 +89,6 @@ void stall_tell(struct sched *s, int64_t now)
 
     if (!st->pending || !answered(st, now)) return;
     s->tell_stall(s, st);
-    if (st->pump)
-        store_relaxed(&st->pump->asked, PUMP_UNASKED); // relaxed: read to the end
     st->pending = false;
     st->told = now;
     st->n_untold = 0;

@@ -21,6 +21,12 @@ struct watch {
     int64_t cpu;   // its thread's CPU time at the last look; -1: not known
 };
 
+// That of m's thread, or of another by now: then the take will find that the P's word moved.
+static int64_t cpu_of(struct m *m)
+{
+    return os_thread_cpu(load_relaxed(&m->thread_id)); // relaxed: a hint
+}
+
 static bool is_due(struct p *p, int64_t now)
 {
     return load_relaxed(&p->timers.earliest) <= now; // relaxed: a look
@@ -33,8 +39,7 @@ static bool same_as_before(struct watch *w, struct p *p, uint64_t word, int64_t 
 
     if (tick == w->tick && word >> 32 == w->epoch) return true;
     *w = (struct watch){.epoch = word >> 32, .tick = tick, .since = now, .cpu = -1};
-    if (p_word_state(word) == P_USER)
-        w->cpu = os_thread_cpu(p->sched->ms[p_word_m(word)]->thread_id);
+    if (p_word_state(word) == P_USER) w->cpu = cpu_of(p->sched->ms[p_word_m(word)]);
     return false;
 }
 
@@ -44,8 +49,10 @@ static bool sleeps(struct watch *w, struct m *m)
 {
     int64_t before = w->cpu;
 
-    w->cpu = os_thread_cpu(m->thread_id);
-    return before >= 0 && w->cpu == before && os_thread_sleeps(m->thread_id);
+    w->cpu = cpu_of(m);
+    // relaxed: a hint
+    return before >= 0 && w->cpu == before &&
+           os_thread_sleeps(load_relaxed(&m->thread_id));
 }
 
 // p is in USER or BLOCK. Takes it if it is time.

@@ -4,10 +4,13 @@
 package main
 
 import (
+	"encoding/binary"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"runtime"
+	"sort"
 	"strconv"
 	"strings"
 	"sync"
@@ -314,8 +317,8 @@ func asleep(n int) {
 		float64(bytes)/float64(n), n, created.Seconds()*1e3, time.Since(wake).Seconds()*1e3)
 }
 
-// See bench/bench_idle.c; Go raises the soft limit of descriptors by itself.
-func idle(n int) {
+// See bench/bench_connections.c; Go raises the soft limit of descriptors by itself.
+func connections(n int) {
 	var limit syscall.Rlimit
 	syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit)
 	if most := (int(limit.Max) - 200) / 2; n > most {
@@ -362,6 +365,95 @@ func idle(n int) {
 		float64(bytes)/float64(n), n, took.Seconds()*1e6/float64(n))
 }
 
+// A whole line of its own: see bench/bench_wake.c. The writer is a thread that only writes.
+func wake(n int) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		panic(err)
+	}
+	fd := int(w.Fd())
+	start := time.Now()
+	go func() {
+		runtime.LockOSThread()
+		for i := 0; i < n; i++ {
+			ms := syscall.Timespec{Nsec: 1000000}
+			syscall.Nanosleep(&ms, nil)
+			var word [8]byte
+			binary.LittleEndian.PutUint64(word[:], uint64(time.Since(start)))
+			syscall.Write(fd, word[:])
+		}
+	}()
+	delays := make([]float64, n)
+	for i := range delays {
+		var word [8]byte
+		if _, err := io.ReadFull(r, word[:]); err != nil {
+			panic(err)
+		}
+		written := time.Duration(binary.LittleEndian.Uint64(word[:]))
+		delays[i] = float64(time.Since(start)-written) / 1e3
+	}
+	sort.Float64s(delays)
+	fmt.Printf("{\"value\": %.1f, \"unit\": \"us, p50\", \"n\": %d, \"p99\": %.1f}\n",
+		delays[n/2], n, delays[n*99/100])
+}
+
+// A whole line of its own: see bench/bench_hog.c.
+func hog(workers, n int) {
+	for i := 0; i < workers; i++ {
+		go func() {
+			for {
+			}
+		}()
+	}
+	delays := make([]float64, n)
+	for i := range delays {
+		when := time.Now().Add(time.Millisecond)
+		time.Sleep(time.Millisecond)
+		delays[i] = float64(time.Since(when)) / 1e3
+	}
+	sort.Float64s(delays)
+	fmt.Printf("{\"value\": %.1f, \"unit\": \"us\", \"n\": %d, \"p999\": %.1f, \"max\": %.1f}\n",
+		delays[n/2], n, delays[n*999/1000], delays[n-1])
+}
+
+func switches() int64 {
+	var r syscall.Rusage
+	syscall.Getrusage(syscall.RUSAGE_SELF, &r)
+	return r.Nvcsw + r.Nivcsw
+}
+
+// A whole line of its own: see bench/bench_idle.c.
+func idle(n, seconds int) {
+	c := make(chan struct{})
+	var answered, gone sync.WaitGroup
+	gone.Add(n)
+	for i := 0; i < n; i++ {
+		go func() {
+			for range c {
+				answered.Done()
+			}
+			gone.Done()
+		}()
+	}
+	call := func() {
+		answered.Add(n)
+		for i := 0; i < n; i++ {
+			c <- struct{}{}
+		}
+		answered.Wait()
+	}
+	call()
+	time.Sleep(2 * time.Second)
+	cpu, count := cpuTime(), switches()
+	time.Sleep(time.Duration(seconds) * time.Second)
+	cpu, count = cpuTime()-cpu, switches()-count
+	call()
+	close(c)
+	gone.Wait()
+	fmt.Printf("{\"value\": %.1f, \"unit\": \"CPU us in %d s\", \"n\": %d, \"switches\": %d}\n",
+		float64(cpu)/1e3, seconds, n, count)
+}
+
 func main() {
 	questions := map[string]func(int) time.Duration{"switch": yields(2), "spawn": spawn,
 		"switch_1000": yields(1000), "switch_100000": yields(100000), "spawn_cold": spawnCold, "alloc": alloc,
@@ -370,9 +462,24 @@ func main() {
 	workers, _ := strconv.Atoi(os.Args[2])
 	n, _ := strconv.Atoi(os.Args[3])
 	runtime.GOMAXPROCS(workers)
-	whole := map[string]func(int){"million": million, "asleep": asleep, "idle": idle}
+	whole := map[string]func(int){"million": million, "asleep": asleep, "connections": connections}
 	if f := whole[os.Args[1]]; f != nil {
 		f(n)
+		return
+	}
+	switch os.Args[1] {
+	case "wake":
+		wake(n)
+		return
+	case "hog":
+		hog(workers, n)
+		return
+	case "idle":
+		seconds := 5
+		if len(os.Args) > 4 {
+			seconds, _ = strconv.Atoi(os.Args[4])
+		}
+		idle(n, seconds)
 		return
 	}
 	took := questions[os.Args[1]](n)

@@ -38,6 +38,9 @@ typedef struct coir_stats {
     uint64_t stacks; // mapped: each took address space, and memory as far as it was used
     uint64_t stacks_free; // of those: cached, for the next coroutines
     uint64_t stalls;      // coroutines that held a worker for too long
+    // Times that a worker's rights stayed with a stuck thread for want of another: threads_max, or
+    // the caps on those that compute or block. A look a millisecond while it is so.
+    uint64_t handoffs_refused;
 } coir_stats;
 
 typedef enum coir_state {

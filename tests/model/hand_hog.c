@@ -196,6 +196,97 @@ void scene_hogs_come_and_go(void)
     coir_chan_unref(p.chan);
 }
 
+// ---- Who is named -----------------------------------------------------------------------------
+
+static uint32_t n_told;
+
+static void note_stall(struct sched *s, const struct stall *st)
+{
+    (void)s;
+    n_told++;
+    sim_expect(st->id > 0 && st->held > 0);
+    if (st->n_frames) sim_expect_eq(st->frames[0], st->id);
+}
+
+static void stalls(struct pen *p)
+{
+    for (int i = 0; i < 3; i++) {
+        sim_hog(8 * COIR_MS + sim_choose(4, 1) * COIR_MS / 4);
+        if (sim_choose(2, 1)) sim_expect_eq(coir_yield(), 0);
+    }
+    world_done(&p->world);
+}
+
+static void several_stall(void *arg)
+{
+    for (int i = 0; i < 4; i++) sim_expect_eq(coir_go(stalls, arg), 0);
+}
+
+// The line of the stall watch shows where the coroutine stood that it names, or nothing: its thread
+// may come back before the answer, and be stuck with another one soon.
+void scene_stalls_are_told(void)
+{
+    struct pen p = {0};
+
+    n_told = 0;
+    world_start(&p.world, 1 + sim_choose(2, 1), 4);
+    p.world.rt->sched.tell_stall = note_stall;
+    world_go(&p.world, several_stall, &p);
+    world_end(&p.world);
+    sim_expect(sim.threads_fail || n_told <= 1); // a line a second
+}
+
+// ---- Caps ---------------------------------------------------------------------------------------
+
+static void within_caps(struct pen *p)
+{
+    struct handoff *h = &p->world.rt->sched.handoff;
+
+    // relaxed, both: looks
+    sim_expect(load_relaxed(&h->n_computing) <= h->computing_most);
+    sim_expect(load_relaxed(&h->n_blocked) <= h->blocked_most);
+}
+
+static void holds_a_thread(struct pen *p)
+{
+    for (int i = 0; i < 2; i++) {
+        switch (sim_choose(3, 1)) {
+        case 0: sim_hog(20 * COIR_MS); break;
+        case 1: sim_nap(20 * COIR_MS); break;
+        default:
+            coir_blocking_begin();
+            sim_nap(20 * COIR_MS);
+            coir_blocking_end();
+        }
+        within_caps(p);
+        sim_expect_eq(coir_yield(), 0);
+        within_caps(p);
+    }
+    world_done(&p->world);
+}
+
+static void hold_threads(void *arg)
+{
+    for (int i = 0; i < 6; i++) sim_expect_eq(coir_go(holds_a_thread, arg), 0);
+}
+
+// More compute and block than threads may: those beyond wait, and nobody is lost.
+void scene_caps(void)
+{
+    struct pen p = {0};
+
+    world_start(&p.world, 1 + sim_choose(2, 1), 6);
+    struct handoff *h = &p.world.rt->sched.handoff;
+    h->computing_most = 1 + sim_choose(2, 1);
+    h->blocked_most = 1 + sim_choose(2, 1);
+    world_go(&p.world, hold_threads, &p);
+    while (load_relaxed(&p.world.left)) { // relaxed: a look
+        within_caps(&p);
+        sim_expect_eq(coir_sleep(COIR_MS), 0);
+    }
+    world_end(&p.world);
+}
+
 // ---- Threads that cannot be had ----------------------------------------------------------------
 
 static void blocks_often(struct pen *p)

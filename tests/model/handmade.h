@@ -17,6 +17,8 @@ void scene_short_of_memory(void);
 void scene_hogs_everywhere(void);
 void scene_in_flight_behind_a_hog(void);
 void scene_hogs_come_and_go(void);
+void scene_stalls_are_told(void);
+void scene_caps(void);
 void scene_threads_that_fail(void);
 
 void scene_ping_pong(void);

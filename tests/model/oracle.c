@@ -11,7 +11,7 @@
 static coir_runtime *watched;
 static int64_t stands_since; // work, behind one who computes; 0: none does
 static bool none_was_idle;   // by then
-static uint64_t moves;       // coroutines run and Ps taken by then
+static uint64_t moves; // coroutines run, Ps taken, and takes that a cap forbade by then
 
 void oracle_watch(coir_runtime *rt)
 {
@@ -76,7 +76,7 @@ static void check_queues(struct sched *s)
 
 static uint64_t count_moves(struct sched *s)
 {
-    uint64_t sum = s->handoff.n_taken.value;
+    uint64_t sum = s->handoff.n_taken.value + s->handoff.n_refused.value;
 
     for (uint32_t i = 0; i < s->n_p; i++) sum += s->ps[i].tick.value;
     return sum;

@@ -15,6 +15,8 @@
 #include <string.h>
 
 #include "base/platform.h"
+#include "sched/g.h"
+#include "sched/m.h"
 #include "tests/model/kernel_sim.h"
 #include "tests/model/sim.h"
 
@@ -468,7 +470,9 @@ static void handle(struct os_pump *p)
         run_tasks(r);
     }
     if (p->open.value && p->asked.value == PUMP_ASKED) {
-        p->n_frames = 0;
+        const struct m *m = sim.threads[p->thread - 1].self;
+        p->frames[0] = m->g->id; // whose frames they would be
+        p->n_frames = 1;
         p->asked.value = PUMP_ANSWERED;
     }
     p->sent.value = 0;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal:   who never has to wait does not starve a third: pairs that hand over to each other,
-//         channels and sockets that are always ready, yields without end, a convoy at a lock.
+//         channels and sockets that are always ready, yields and spawns without end, a convoy at a
+//         lock.
 // Method: each kind goes on until three bystanders are through: one that sleeps, one that
 // yields, and
 //         one that was spawned last. Starved, they would let the program hang, and the
@@ -15,6 +16,7 @@
 #include "tests/lib/test.h"
 
 #define BYSTANDERS 3
+#define PAIRS 3
 
 static coir_config config = COIR_CONFIG_INIT;
 static int n_through, n_ended;
@@ -56,27 +58,36 @@ static void comes_last(void)
 // ---- Those who never have to wait
 // ----------------------------------------------------------------
 
-static coir_chan *ping, *pong, *roomy;
+static coir_chan *roomy;
 static coir_mutex lock;
 static int fds[2];
 
-static void serves(void)
+static void serves(coir_chan *ping, coir_chan *pong)
 {
     int v;
 
     while (coir_chan_recv(ping, &v, COIR_FOREVER) == 0)
         expect_eq(coir_chan_send(pong, &v, COIR_FOREVER), 0);
+    coir_chan_unref(ping);
+    coir_chan_unref(pong);
     add(&n_ended, 1);
 }
 
 static void plays(void)
 {
+    coir_chan *ping, *pong;
+
+    expect_eq(coir_chan_make(sizeof(int), 0, &ping), 0);
+    expect_eq(coir_chan_make(sizeof(int), 0, &pong), 0);
+    expect_eq(go(serves, coir_chan_ref(ping), coir_chan_ref(pong)), 0);
     while (goes_on()) {
         int v = 1;
         expect_eq(coir_chan_send(ping, &v, COIR_FOREVER), 0);
         expect_eq(coir_chan_recv(pong, &v, COIR_FOREVER), 0);
     }
     expect_eq(coir_chan_close(ping), 0);
+    coir_chan_unref(ping);
+    coir_chan_unref(pong);
     add(&n_ended, 1);
 }
 
@@ -117,26 +128,25 @@ static void writes_and_reads(void)
     add(&n_ended, 1);
 }
 
-static void plays_and_serves(void)
+// Each lives for the next one, which goes into the 'next' slot.
+static void hands_on(void)
 {
-    expect_eq(go(serves), 0);
-    plays();
+    if (goes_on())
+        expect_eq(go(hands_on), 0);
+    else
+        add(&n_ended, 1);
 }
 
 static const struct {
     void (*fn)(void);
     int n, ended; // started so; that many say that they ended
-} kinds[] = {{plays_and_serves, 1, 2},
-             {talks_to_itself, 2, 2},
-             {storms, 4, 4},
-             {convoys, 4, 4},
-             {writes_and_reads, 1, 1}};
+} kinds[] = {{plays, PAIRS, 2 * PAIRS}, {hands_on, 2, 2},
+             {talks_to_itself, 2, 2},   {storms, 4, 4},
+             {convoys, 4, 4},           {writes_and_reads, 1, 1}};
 
 static void one_kind(int kind)
 {
     n_through = n_ended = 0;
-    expect_eq(coir_chan_make(sizeof(int), 0, &ping), 0);
-    expect_eq(coir_chan_make(sizeof(int), 0, &pong), 0);
     expect_eq(coir_chan_make(sizeof(int), 8, &roomy), 0);
     expect_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
     expect_eq(go(sleeps), 0);
@@ -147,8 +157,6 @@ static void one_kind(int kind)
     while (get(&n_ended) < kinds[kind].ended) expect_eq(coir_sleep(COIR_MS), 0);
     coir_close(fds[0]);
     coir_close(fds[1]);
-    coir_chan_unref(ping);
-    coir_chan_unref(pong);
     coir_chan_unref(roomy);
 }
 

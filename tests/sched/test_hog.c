@@ -355,6 +355,41 @@ static int hogs_come_and_go(void *arg)
     return 0;
 }
 
+// A thousand a second and more: each is in foreign code for a millisecond or two, says so or not,
+// and is back.
+static void comes_and_goes(int i)
+{
+    for (int lap = 0; lap < 32; lap++) {
+        bool declares = (i + lap) % 4;
+
+        if (declares) coir_blocking_begin();
+        usleep(1000u + 250u * (unsigned)((i + lap) % 5));
+        if (declares) coir_blocking_end();
+        add(&n_laps, 1);
+        if (lap % 2) expect_eq(coir_yield(), 0);
+    }
+    add(&n_ended, 1);
+}
+
+static int hogs_by_the_thousand(void *arg)
+{
+    coir_stats stats = COIR_STATS_INIT;
+    int64_t start = coir_now();
+
+    (void)arg;
+    n_laps = 0;
+    start_others();
+    for (int i = 0; i < 32; i++) expect_eq(go(comes_and_goes, i), 0);
+    while (get(&n_ended) < 5 + 32) expect_eq(coir_sleep(COIR_MS), 0);
+    expect_eq(get(&n_laps), 32 * 32);
+    expect_eq(get(&ticks), 4 * TICKS);
+    expect_eq(coir_stats_read(NULL, &stats), 0);
+    printf("  %d came and went, %llu hand-offs, %lld ms\n", get(&n_laps),
+           (unsigned long long)stats.handoffs,
+           (long long)((coir_now() - start) / COIR_MS));
+    return 0;
+}
+
 // ---- Threads come back to what they were -------------------------------------------------------
 
 static void naps_once(void)
@@ -365,15 +400,24 @@ static void naps_once(void)
 
 static int many_block_and_their_threads_end(void *arg)
 {
-    int before = count_threads();
+    int before = count_threads(), fds[2];
 
     (void)arg;
-    n_ended = 0;
-    for (int i = 0; i < 30; i++) expect_eq(go(naps_once), 0);
-    while (get(&n_ended) < 30) expect_eq(coir_sleep(COIR_MS), 0);
+    n_ended = answers = reading = 0;
+    // Operations that outlast the hogs: the threads whose they are stay as long, and end then.
+    expect_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+    for (int i = 0; i < 30; i++) {
+        expect_eq(go(reads_one, fds[0]), 0);
+        expect_eq(go(naps_once), 0);
+    }
+    while (get(&n_ended) < 30 || get(&reading) < 30) expect_eq(coir_sleep(COIR_MS), 0);
+    for (int i = 0; i < 30; i++) expect_eq(coir_write(fds[1], "x", 1, COIR_FOREVER), 1);
+    while (get(&answers) < 30) expect_eq(coir_sleep(COIR_MS), 0);
     // At most the workers that were not yet started and one spare more; a hang else.
     while (count_threads() > before + (int)config.workers + 1)
         expect_eq(coir_sleep(20 * COIR_MS), 0);
+    coir_close(fds[0]);
+    close(fds[1]);
     return 0;
 }
 
@@ -413,9 +457,12 @@ static int many_threads_end_and_no_descriptor_stays(void *arg)
 
 static int n_named;
 
+// With a pump the line says where the coroutine stands, too.
 static void note_line(void *arg, int level, const char *line)
 {
     (void)arg, (void)level;
+    if (config.pump_signal >= 0 && !strstr(line, " ms at 0x"))
+        return; // maybe the next one
     if (strstr(line, "(greedy)") && strstr(line, "test_hog.c")) add(&n_named, 1);
 }
 
@@ -455,6 +502,9 @@ static void all(unsigned workers, coir_driver driver, int pump_signal)
     expect_eq(coir_run(&config, what_is_in_flight_behind_a_hog, NULL), 0);
     expect_eq(coir_run(&config, every_kind_of_hog, NULL), 0);
     expect_eq(coir_run(&config, hogs_come_and_go, NULL), 0);
+    expect_eq(coir_run(&config, hogs_by_the_thousand, NULL), 0);
+    expect_eq(coir_run(&config, many_block_and_their_threads_end, NULL), 0);
+    expect_eq(coir_run(&config, many_threads_end_and_no_descriptor_stays, NULL), 0);
     expect_eq(coir_run(&config, the_log_names_a_hog, NULL), 0);
 }
 
@@ -485,8 +535,6 @@ int main(int argc, char **argv)
     int before = count_threads(); // a sanitizer's own too
     for (int i = 0; i < (int)(sizeof(ways) / sizeof(ways[0])); i++)
         if (only < 0 || only == i) all(ways[i].workers, ways[i].driver, ways[i].pump);
-    expect_eq(coir_run(&config, many_block_and_their_threads_end, NULL), 0);
-    expect_eq(coir_run(&config, many_threads_end_and_no_descriptor_stays, NULL), 0);
     a_signal_that_is_taken_is_refused();
     expect_eq(count_threads(), before);
     return 0;
