@@ -3,7 +3,7 @@
 //        often on another worker, frees?
 // Shows: ns per request. Four allocate, fill and send, four receive, look, keep the last 64 and
 //        free the oldest; a request has three pieces of 32 bytes to 4 KiB. Plain: libc's malloc.
-//        With BENCH_JEMALLOC: the table of coir/jemalloc.h, an arena a worker, which the runtime has too.
+//        With BENCH_JEMALLOC: the table of coir/jemalloc.h, an arena a worker, also the runtime's.
 #include "bench/bench.h"
 #include "bench/thread_queue.h"
 
