@@ -54,9 +54,12 @@ struct op_slot {
     uint32_t next_free;
 };
 
-struct cancel {
-    uint64_t key;
-    int why;
+// A cancel on its way to the owner: its memory is there since the slot is, so that nobody who
+// closes, or whose time is up, has to find any. Guarded by the poller's lock.
+struct ask {
+    uint32_t gen; // of the submission that is to end
+    int why;      // 0: nothing is asked of this slot
+    uint32_t next;
 };
 
 enum { POLLER_RUNS, POLLER_SLEEPS, POLLER_NOTIFIED };
@@ -71,15 +74,15 @@ struct poller {
     // Owner only; while lent, who holds reap.
     struct op_slot *slots;
     uint32_t n_slots, first_free;
-    struct queue done;      // finished, not yet returned
-    uint32_t n_done;        // so many; they count as in flight
-    struct cancel *unasked; // cancels that found no room in the kernel's queue
-    uint32_t n_unasked, unasked_room;
+    struct queue done; // finished, not yet returned
+    uint32_t n_done;   // so many; they count as in flight
 
-    // Guarded by lock: cancels from other threads, copied values only.
+    // Guarded by lock: cancels from other threads, and those that found no room in the kernel's
+    // queue; copied values only, one a slot, the oldest first.
     alignas(CACHE_LINE) struct lock lock;
-    struct cancel *box;
-    uint32_t n_box, box_room;
+    struct ask *asks; // by slot
+    uint32_t n_asks;  // as many as slots
+    uint32_t box_first, box_last, n_box;
 
     // Lending: written under the lock, by the taker and the owner.
     struct lock reap;

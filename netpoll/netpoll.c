@@ -23,7 +23,7 @@ int poller_open(enum poller_kind kind, unsigned entries, struct os_pump *pump,
 
     if (!np) return -ENOMEM;
     np->backend = kind == POLLER_URING ? &backend_uring : &backend_epoll;
-    np->first_free = NO_SLOT;
+    np->first_free = np->box_first = NO_SLOT;
     np->pump = pump;
     lock_init(&np->lock, LOCK_RANK_POLLER);
     lock_init(&np->reap, LOCK_RANK_REAP);
@@ -44,8 +44,7 @@ void poller_close(struct poller *np)
     poller_shut(np);
     os_close(np->break_fd);
     os_free(np->slots);
-    os_free(np->unasked);
-    os_free(np->box);
+    os_free(np->asks);
     os_free(np);
 }
 
@@ -79,11 +78,30 @@ static uint64_t key_of(uint32_t slot, uint32_t gen)
     return (uint64_t)gen << 32 | slot;
 }
 
+// Room for what may be asked of n slots; those who ask find it under the lock.
+static bool add_asks(struct poller *np, uint32_t n)
+{
+    struct ask *asks = os_alloc(n * sizeof(*asks), alignof(struct ask));
+    struct ask *old;
+
+    if (!asks) return false;
+    lock_acquire(&np->lock);
+    old = np->asks;
+    if (np->n_asks) memcpy(asks, old, np->n_asks * sizeof(*asks));
+    np->asks = asks;
+    np->n_asks = n;
+    lock_release(&np->lock);
+    os_free(old);
+    return true;
+}
+
 static bool add_slots(struct poller *np)
 {
     uint32_t n = np->n_slots ? np->n_slots * 2 : FIRST_SLOTS;
-    struct op_slot *slots = os_alloc(n * sizeof(*slots), alignof(struct op_slot));
 
+    // Owner's: it alone makes them more. Larger than the slots after a failure below.
+    if (np->n_asks < n && !add_asks(np, n)) return false;
+    struct op_slot *slots = os_alloc(n * sizeof(*slots), alignof(struct op_slot));
     if (!slots) return false;
     if (np->n_slots) memcpy(slots, np->slots, np->n_slots * sizeof(*slots));
     for (uint32_t i = n; i-- > np->n_slots;) {
@@ -161,25 +179,36 @@ uint64_t poller_submit(struct poller *np, struct op *op)
 
 // ---- Cancel ----------------------------------------------------------------------------------
 
-// Room for one more in a list of cancels.
-static bool have_room(struct cancel **list, uint32_t n, uint32_t *room)
+// Puts it into the box, unless that holds one for the same submission, which came first, or for a
+// later one of its slot.
+static void ask_locked(struct poller *np, uint64_t key, int why)
 {
-    if (n < *room) return true;
-    uint32_t more = *room ? *room * 2 : 8;
-    struct cancel *bigger = os_alloc(more * sizeof(*bigger), alignof(struct cancel));
-    if (!bigger) return false;
-    if (n) memcpy(bigger, *list, n * sizeof(*bigger));
-    os_free(*list);
-    *list = bigger;
-    *room = more;
-    return true;
+    uint32_t slot = (uint32_t)key;
+    uint32_t gen = (uint32_t)(key >> 32);
+
+    if (gen == 0 || slot >= np->n_asks) return; // it never was in flight
+    struct ask *ask = &np->asks[slot];
+    if (ask->why && (int32_t)(gen - ask->gen) <= 0) return;
+    if (!ask->why) {
+        ask->next = NO_SLOT;
+        if (np->box_first == NO_SLOT)
+            np->box_first = slot;
+        else
+            np->asks[np->box_last].next = slot;
+        np->box_last = slot;
+        np->n_box++;
+    }
+    ask->gen = gen;
+    ask->why = why;
+    // relaxed: the break orders it, see [POLLER-BREAK]
+    store_relaxed(&np->box_filled, 1);
 }
 
-// Asks once more at the next flush. Without memory the op goes on: its own end will come.
-static void ask_later(struct poller *np, uint64_t key, int why)
+static void ask(struct poller *np, uint64_t key, int why)
 {
-    if (!have_room(&np->unasked, np->n_unasked, &np->unasked_room)) return;
-    np->unasked[np->n_unasked++] = (struct cancel){key, why};
+    lock_acquire(&np->lock);
+    ask_locked(np, key, why);
+    lock_release(&np->lock);
 }
 
 void poller_cancel_owner(struct poller *np, uint64_t key, int why)
@@ -188,57 +217,47 @@ void poller_cancel_owner(struct poller *np, uint64_t key, int why)
 
     if (!op) return; // over
     if (!op->why) op->why = why;
-    if (!np->backend->cancel(np, op)) ask_later(np, key, why);
+    if (!np->backend->cancel(np, op)) ask(np, key, why); // once more at the next flush
 }
 
-int poller_cancel_any(struct poller *np, uint64_t key, int why)
+void poller_cancel_any(struct poller *np, uint64_t key, int why)
 {
-    lock_acquire(&np->lock);
-    bool room = have_room(&np->box, np->n_box, &np->box_room);
-    if (room) {
-        np->box[np->n_box++] = (struct cancel){key, why};
-        // relaxed: the break orders it, see [POLLER-BREAK]
-        store_relaxed(&np->box_filled, 1);
-    }
-    lock_release(&np->lock);
-    if (!room) return -ENOMEM;
+    ask(np, key, why);
     poller_break(np);
-    return 0;
 }
 
-// Takes what others have asked for.
-static void drain_box(struct poller *np)
+// The oldest of the box. False: it is empty.
+static bool take_ask(struct poller *np, uint64_t *ret_key, int *ret_why)
 {
-    struct cancel *list;
-    uint32_t n;
-
     lock_acquire(&np->lock);
-    list = np->box;
-    n = np->n_box;
-    np->box = NULL;
-    np->n_box = np->box_room = 0;
-    store_relaxed(&np->box_filled, 0); // relaxed: under the lock
+    uint32_t slot = np->box_first;
+    if (slot != NO_SLOT) {
+        struct ask *ask = &np->asks[slot];
+
+        *ret_key = key_of(slot, ask->gen);
+        *ret_why = ask->why;
+        ask->why = 0;
+        np->box_first = ask->next;
+        np->n_box--;
+    }
+    // relaxed: under the lock
+    if (np->box_first == NO_SLOT) store_relaxed(&np->box_filled, 0);
     lock_release(&np->lock);
-    for (uint32_t i = 0; i < n; i++) poller_cancel_owner(np, list[i].key, list[i].why);
-    os_free(list);
+    return slot != NO_SLOT;
 }
 
-static void ask_again(struct poller *np)
-{
-    struct cancel *list = np->unasked;
-    uint32_t n = np->n_unasked;
-
-    np->unasked = NULL;
-    np->n_unasked = np->unasked_room = 0;
-    for (uint32_t i = 0; i < n; i++) poller_cancel_owner(np, list[i].key, list[i].why);
-    os_free(list);
-}
-
+// Takes what has been asked for; what finds no room again stays for the next time.
 static void take_cancels(struct poller *np)
 {
-    if (np->n_unasked) ask_again(np);
+    uint64_t key;
+    int why;
+
     // relaxed: a hint, or ordered by the break
-    if (load_relaxed(&np->box_filled)) drain_box(np);
+    if (!load_relaxed(&np->box_filled)) return;
+    lock_acquire(&np->lock);
+    uint32_t n = np->n_box;
+    lock_release(&np->lock);
+    while (n-- > 0 && take_ask(np, &key, &why)) poller_cancel_owner(np, key, why);
 }
 
 // ---- Flush and poll ---------------------------------------------------------------------------
@@ -253,8 +272,8 @@ struct queue poller_poll(struct poller *np, int64_t deadline)
 {
     take_cancels(np);
     // [POLLER-NOTIFIED] acquire, pairs with [POLLER-BREAK]: a break that came first is kept (N4).
-    // A cancel that found no room must not wait behind the sleep.
-    if (!queue_empty(&np->done) || np->n_unasked ||
+    // relaxed: a cancel that found no room, which must not wait behind the sleep, is our own note.
+    if (!queue_empty(&np->done) || load_relaxed(&np->box_filled) ||
         load_acquire(&np->state) == POLLER_NOTIFIED)
         deadline = CLOCK_PAST;
     np->backend->wait(np, deadline);
@@ -264,7 +283,7 @@ struct queue poller_poll(struct poller *np, int64_t deadline)
 
 bool poller_pending(const struct poller *np)
 {
-    return !queue_empty(&np->done) || np->n_unasked ||
+    return !queue_empty(&np->done) ||
            // relaxed: a hint; a sleep looks behind the break
            load_relaxed(&np->box_filled) || np->backend->pending(np);
 }
