@@ -48,6 +48,7 @@ enum op_code {
     OP_UNLINK, // path
     OP_RENAME, // path, path_to
     OP_MKDIR,  // path, len = mode
+    OP_CHILD,  // fd = a pid as waitpid(2) means it: one of them ended; nothing is taken
     OP_COUNT
 };
 
