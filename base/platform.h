@@ -222,6 +222,9 @@ void os_resolve_free(struct addrinfo *list);
 int os_process_id(void);
 // A descriptor that is readable once the process ended. -ESRCH | -ENOSYS (before 5.3)
 int os_pidfd_open(pid_t pid);
+// Whether one of the children that waitpid(2) means by 'pid' has ended; takes nothing.
+// 0: it has | -EAGAIN: none yet, where it must not block | -ECHILD: there are none
+int os_child_ended(pid_t pid, bool may_block);
 // waitpid(2) that never blocks: the pid | 0: it runs | -ECHILD
 int os_waitpid_now(pid_t pid, int *ret_status);
 

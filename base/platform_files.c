@@ -101,6 +101,17 @@ int os_pidfd_open(pid_t pid)
     return ONCE((int)syscall(SYS_pidfd_open, pid, 0));
 }
 
+int os_child_ended(pid_t pid, bool may_block)
+{
+    siginfo_t info = {0};
+    idtype_t which = pid > 0 ? P_PID : pid == -1 ? P_ALL : P_PGID;
+    id_t id = which == P_ALL ? 0 : (id_t)(pid < 0 ? -(int64_t)pid : pid);
+    int err =
+        RETRY(waitid(which, id, &info, WEXITED | WNOWAIT | (may_block ? 0 : WNOHANG)));
+
+    return err < 0 ? err : info.si_pid ? 0 : -EAGAIN;
+}
+
 int os_waitpid_now(pid_t pid, int *ret_status)
 {
     int status;

@@ -1,97 +1,106 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""net.py BUILD [QUESTION...] [--rounds N] [--workers N] - servers beside their peers.
+"""net.py BUILD [QUESTION...] [OPTION VALUE...] - servers beside their peers.
 
-    echo     64 bytes, 64 and 1,000 connections        generator: echo_load
-    http     raw hello, keep-alive, 64 and 512         generator: wrk
-    kv       SET and GET, 50 connections, pipeline 1 and 16     generator: redis-benchmark
+    echo     64 bytes there and back                             generator: echo_load
+    http     hello over HTTP with keep-alive, raw                generator: wrk
+    kv       SET and GET, 50 connections, pipelines of 1 and 16  generator: redis-benchmark
     idle     10,000 connections that say nothing: bytes each
 
-Rounds are interleaved (every server once, then again); the table has medians and the spread between
-the quartiles. The unit is processor time of all threads of the server (/proc/PID/stat) per request. One worker: the server on CPU 0, the generator on CPU 1; more workers: both anywhere. Peers
-that are not installed (go, redis-server) are left out, and it says so. JSON goes to BUILD/net.json."""
+    --rounds N      so many (3)          --size N      connections, or the pipeline
+    --workers N     1 or 2 (both)        --only A,B    these servers
+    --seconds N     of echo and http (2)
+
+One generator for all servers of a question, in a process of its own; rounds are interleaved (every
+server once, then again); the table has medians and the spread between the quartiles. What counts is
+the processor time of all threads of the server per request: latency and requests a second depend on
+the generator too. One worker: the server on processor 0, the generator on processor 1; two: nobody
+is bound. Peers that are not installed are left out. JSON goes to BUILD/net.json."""
+import itertools
 import json
 import os
-import random
 import re
 import resource
 import shutil
 import socket
-import statistics
 import subprocess
 import sys
-import tempfile
 import time
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-SECONDS = 2
+import measure
+
+# question: its sizes, what they are, on how many workers, and who all are compared with.
+QUESTIONS = {"echo": ((64, 1000), "connections", (1, 2), "Go"),
+             "http": ((64, 512), "connections", (1, 2), "Go"),
+             "kv": ((1, 16), "pipelined", (1,), "redis-server"),
+             "idle": ((10000,), "connections", (1,), "Go")}
 KV_REQUESTS = {1: 100000, 16: 500000}
-CONNECTIONS = {"echo": (64, 1000), "http": (64, 512), "kv": (1, 16), "idle": (10000,)}
-IDLE_SERVERS = ("coir uring", "coir epoll", "go", "pthreads")
+PORTS = itertools.count(12000 + os.getpid() % 16000)  # below the ephemeral ones
 
 
-def go_programs(folder):
-    """The Go peers, compiled; empty without go."""
-    if not shutil.which("go"):
-        print("no go here: its rows are left out")
-        return {}
-    for name in ("echo", "http"):
-        subprocess.run(["go", "build", "-o", f"{folder}/{name}_go", f"{HERE}/peers/{name}.go"],
-                       check=True)
-    return {"echo": f"{folder}/echo_go", "http": f"{folder}/http_go"}
-
-
-def servers(build, question, workers, go):
-    """name: (command with PORT, environment)"""
-    bench, one = os.path.join(build, "bench"), str(workers)
+def servers(build, question):
+    """name: (command with PORT and WORKERS, environment)"""
+    bench = os.path.join(build, "bench")
+    drivers = ("uring", "epoll")
     if question == "kv":
-        kv = os.path.join(build, "examples", "example_kv")
-        found = {f"coir {d}": ([kv, "127.0.0.1:PORT"], {"COIR_WORKERS": one, "COIR_DRIVER": d})
-                 for d in ("uring", "epoll")}
+        kv = [os.path.join(build, "examples", "example_kv"), "127.0.0.1:PORT"]
+        found = {f"coir {d}": (kv, {"COIR_WORKERS": "WORKERS", "COIR_DRIVER": d}) for d in drivers}
         if shutil.which("redis-server"):
-            found["redis-server"] = (["redis-server", "--port", "PORT", "--save", "",
-                                      "--appendonly", "no"], {})
-        else:
-            print("no redis-server here: its rows are left out")
+            found["redis-server"] = (["redis-server", "--port", "PORT", "--save", "", "--appendonly",
+                                      "no"], {})
         return found
     what = "http" if question == "http" else "echo"
-    found = {f"coir {d}": ([f"{bench}/{what}_coir", "PORT", one], {"COIR_DRIVER": d})
-             for d in ("uring", "epoll")}
+    found = {f"coir {d}": ([f"{bench}/{what}_coir", "PORT", "WORKERS"], {"COIR_DRIVER": d})
+             for d in drivers}
+    go = measure.go_peer(build, what)
     if go:
-        found["go"] = ([go[what], "PORT", one, "raw"], {})
-        if question == "http":
-            found["go net/http"] = ([go[what], "PORT", one, "net"], {})
+        found["Go"] = ([go, "PORT", "WORKERS", "raw"], {})
+    if go and question == "http":
+        found["Go net/http"] = ([go, "PORT", "WORKERS", "net"], {})
     found["pthreads"] = ([f"{bench}/{what}_pthreads", "PORT"], {})
-    found["liburing"] = ([f"{bench}/{what}_uring", "PORT"], {})
-    if what == "echo":
-        found["epoll loop"] = ([f"{bench}/echo_epoll", "PORT"], {})
-    return {n: s for n, s in found.items() if question != "idle" or n in IDLE_SERVERS}
+    if question != "idle":
+        found["hand uring"] = ([f"{bench}/{what}_uring", "PORT", "WORKERS"], {})
+        found["hand epoll"] = ([f"{bench}/{what}_epoll", "PORT", "WORKERS"], {})
+    return found
+
+
+def bind_to(cpu):
+    return (lambda: os.sched_setaffinity(0, {cpu})) if cpu is not None else None
 
 
 class Server:
     def __init__(self, command, env, workers):
-        self.command = command
-        self.port = random.randrange(20000, 32000)
-        pin = ["taskset", "-c", "0"] if workers == 1 else []
+        self.port = next(PORTS)
+        self.pinned = workers == 1 and (os.cpu_count() or 1) > 1
+        said = {"PORT": str(self.port), "WORKERS": str(workers)}
         self.process = subprocess.Popen(
-            pin + [a.replace("PORT", str(self.port)) for a in command],
-            env={**os.environ, **env}, stdout=subprocess.DEVNULL)
+            [said.get(a, a).replace("PORT", str(self.port)) for a in command],
+            env={**os.environ, **{k: said.get(v, v) for k, v in env.items()}},
+            stdout=subprocess.DEVNULL, preexec_fn=bind_to(0 if self.pinned else None))
         for _ in range(250):
             try:
                 self.connect().close()
                 return
             except OSError:
                 time.sleep(0.02)
+        self.end()
         sys.exit(f"{command[0]} does not serve")
 
     def connect(self):
         return socket.create_connection(("127.0.0.1", self.port), 5)
 
-    def cpu_ns(self):
+    def generator(self, *command):
+        out = subprocess.run(command, capture_output=True, text=True, timeout=120,
+                             preexec_fn=bind_to(1 if self.pinned else None))
+        if out.returncode:
+            sys.exit(f"{command[0]}: exit code {out.returncode}: {out.stderr.strip()}")
+        return out.stdout
+
+    def cpu_us(self):
         """Of all threads, those too that ended with their connection; in ticks of 10 ms."""
         with open(f"/proc/{self.process.pid}/stat") as f:
             fields = f.read().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) * 10**9 // os.sysconf("SC_CLK_TCK")
+        return (int(fields[11]) + int(fields[12])) * 1000000 // os.sysconf("SC_CLK_TCK")
 
     def memory(self):
         """VmRSS and VmPTE, in bytes."""
@@ -105,38 +114,29 @@ class Server:
         self.process.wait()
 
 
-def generator(command, workers):
-    out = subprocess.run((["taskset", "-c", "1"] if workers == 1 else []) + command,
-                         capture_output=True, text=True, timeout=120)
-    if out.returncode:
-        sys.exit(f"{command[0]}: exit code {out.returncode}: {out.stderr.strip()}")
-    return out.stdout
+def ask_echo(build, server, connections, seconds):
+    return json.loads(server.generator(f"{build}/bench/echo_load", str(server.port), str(connections),
+                                       str(seconds), str(server.process.pid)))
 
 
-def ask_echo(build, server, connections, workers):
-    out = json.loads(generator([f"{build}/bench/echo_load", str(server.port), str(connections),
-                                str(SECONDS), str(server.process.pid)], workers))
-    return out["value"], out["requests_per_s"]
-
-
-def ask_http(_, server, connections, workers):
-    url = f"http://127.0.0.1:{server.port}/"
-    generator(["wrk", "-t1", f"-c{connections}", "-d1s", url], workers)  # warm
-    before = server.cpu_ns()
-    out = generator(["wrk", "-t1", f"-c{connections}", f"-d{SECONDS}s", url], workers)
+def ask_http(_, server, connections, seconds):
+    wrk = ["wrk", "-t1", f"-c{connections}", f"http://127.0.0.1:{server.port}/"]
+    server.generator(*wrk, "-d1s")  # warm
+    before = server.cpu_us()
+    out = server.generator(*wrk, f"-d{seconds}s")
     n = int(re.search(r"(\d+) requests in", out).group(1))
-    assert n > 0 and "Non-2xx" not in out and "Socket errors" not in out, (server.command, out)
-    return (server.cpu_ns() - before) / 1000 / n, n / SECONDS
+    assert n > 0 and "Non-2xx" not in out and "Socket errors" not in out, out
+    return {"value": (server.cpu_us() - before) / n, "requests_per_s": n / seconds}
 
 
-def ask_kv(_, server, pipeline, workers):
-    n, rate = KV_REQUESTS[pipeline], []
-    before = server.cpu_ns()
+def ask_kv(_, server, pipeline, __):
+    n, rates = KV_REQUESTS[pipeline], []
+    before = server.cpu_us()
     for command in ("set", "get"):
-        out = generator(["redis-benchmark", "-p", str(server.port), "-c", "50", "-P", str(pipeline),
-                         "-n", str(n), "-r", "100000", "-t", command, "-q"], workers)
-        rate.append(float(re.findall(r"([\d.]+) requests per second", out)[-1]))
-    return (server.cpu_ns() - before) / 1000 / (2 * n), statistics.mean(rate)
+        out = server.generator("redis-benchmark", "-p", str(server.port), "-c", "50", "-P",
+                               str(pipeline), "-n", str(n), "-r", "100000", "-t", command, "-q")
+        rates.append(float(re.findall(r"([\d.]+) requests per second", out)[-1]))
+    return {"value": (server.cpu_us() - before) / (2 * n), "requests_per_s": sum(rates) / 2}
 
 
 def ask_idle(_, server, connections, __):
@@ -149,59 +149,74 @@ def ask_idle(_, server, connections, __):
     each = (server.memory() - before) / connections
     for s in held:
         s.close()
-    return each, connections
+    return {"value": each}
 
 
 ASK = {"echo": ask_echo, "http": ask_http, "kv": ask_kv, "idle": ask_idle}
-WHAT = {"kv": "pipeline", "idle": "connections", "echo": "connections", "http": "connections"}
 
 
-def spread(values):
-    if len(values) < 2:
-        return 0
-    q = statistics.quantiles(values, n=4)
-    return (q[2] - q[0]) / statistics.median(values) * 100
+def once(build, question, size, workers, seconds, server):
+    server = Server(*server, workers)
+    try:
+        return ASK[question](build, server, size, seconds)
+    finally:
+        server.end()
 
 
-def answer(build, question, size, workers, rounds, go):
-    values, rates = {}, {}
-    found = servers(build, question, workers, go)
-    for _ in range(rounds):
-        for name, (command, env) in found.items():
-            server = Server(command, env, workers)
-            value, rate = ASK[question](build, server, size, workers)
-            server.end()
-            values.setdefault(name, []).append(value)
-            rates.setdefault(name, []).append(rate)
+def line(who, results, base):
+    us = measure.median(results)
+    ratio = f"{us / base:6.2f}" if base else f"{'-':>6}"
+    text = f"  {who:14} {us:10,.2f} {measure.spread(results):4.0f} % {ratio}"
+    if "requests_per_s" in results[0]:
+        text += f" {measure.median(results, 'requests_per_s'):12,.0f}/s"
+    if "p50_us" in results[0]:
+        text += "".join(f" {measure.median(results, q):9,.0f}" for q in ("p50_us", "p99_us", "p999_us"))
+    return text
+
+
+def row(build, question, size, workers, rounds, seconds=2, only=None):
+    _, of_what, _, base = QUESTIONS[question]
     unit = "bytes each" if question == "idle" else "CPU us/request"
-    print(f"\n{question}, {size} {WHAT[question]}, {workers} worker(s): {unit}")
-    first = statistics.median(values["coir uring"])
-    for name, v in values.items():
-        m = statistics.median(v)
-        print(f"  {name:14} {m:10,.2f} {spread(v):4.0f} %  {first / m:6.2f}x"
-              f"  {statistics.median(rates[name]):12,.0f}/s" if question != "idle" else
-              f"  {name:14} {m:10,.0f} {spread(v):4.0f} %  {first / m:6.2f}x", flush=True)
-    return {"question": question, "size": size, "workers": workers, "unit": unit, "values": values,
-            "rates": rates}
+    title = f"{question}, {size} {of_what}, {workers} worker{'s' if workers > 1 else ''}"
+    runs = {who: lambda s=s: once(build, question, size, workers, seconds, s)
+            for who, s in servers(build, question).items() if not only or who in only}
+    values = measure.interleave(rounds, runs, title)
+    print(f"{title}: {unit}, spread, to {base}, and a second"
+          + (", p50, p99, p99.9 us" if question == "echo" else ""))
+    by = measure.median(values[base]) if base in values else None
+    for who, results in values.items():
+        print(line(who, results, by), flush=True)
+    return {"question": question, "size": size, "workers": workers, "unit": unit, "values": values}
+
+
+def may_open_many():
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def table(build, questions, rounds, workers=None, seconds=2, size=None, only=None):
+    may_open_many()
+    rows = []
+    for q in questions:
+        sizes, _, all_workers, _ = QUESTIONS[q]
+        rows += [row(build, q, s, w, rounds, seconds, only)
+                 for w in ([workers] if workers else all_workers) for s in ([size] if size else sizes)]
+    return rows
 
 
 def main(argv):
-    options = {"--rounds": 5, "--workers": 1}
-    for name in options:
+    options = {"--rounds": 3, "--workers": 0, "--seconds": 2, "--size": 0, "--only": ""}
+    for name, default in options.items():
         if name in argv:
             at = argv.index(name)
-            options[name] = int(argv[at + 1])
+            options[name] = type(default)(argv[at + 1])
             del argv[at:at + 2]
-    build, asked = os.path.abspath(argv[0]), argv[1:] or list(CONNECTIONS)
-    unknown = [q for q in asked if q not in CONNECTIONS]
+    build, asked = os.path.abspath(argv[0]), argv[1:] or list(QUESTIONS)
+    unknown = [q for q in asked if q not in QUESTIONS]
     if unknown:
-        sys.exit(f"no such question: {', '.join(unknown)}; there are {', '.join(CONNECTIONS)}")
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    with tempfile.TemporaryDirectory() as folder:
-        go = go_programs(folder) if set(asked) & {"echo", "http", "idle"} else {}
-        rows = [answer(build, q, size, options["--workers"], options["--rounds"], go)
-                for q in asked for size in CONNECTIONS[q]]
+        sys.exit(f"no such question: {', '.join(unknown)}; there are {', '.join(QUESTIONS)}")
+    rows = table(build, asked, options["--rounds"], options["--workers"], options["--seconds"],
+                 options["--size"], options["--only"].split(",") if options["--only"] else None)
     with open(os.path.join(build, "net.json"), "w") as f:
         json.dump({"machine": list(os.uname()), "processors": os.cpu_count(), "rows": rows}, f,
                   indent=1)

@@ -11,8 +11,8 @@ import os
 import sys
 import time
 
-import echo
 import measure
+import net
 
 # question: what it is called, how often for coir, for threads and for Go, on how many workers.
 # Threads are asked for the largest number that they do in reasonable time, or that can be had at all;
@@ -103,11 +103,12 @@ def row(build, question, workers, rounds):
 def main(argv):
     build, asked = argv[0], argv[1:]
     everything = asked == ["all"]
-    known = [*ALL, "echo"]
+    known = [*ALL, *net.QUESTIONS]
     unknown = [q for q in asked if q not in known and q != "all"]
     if unknown:
         sys.exit(f"no such question: {', '.join(unknown)}; there are {', '.join(known)}, all")
     names = known if everything else asked or [*QUESTIONS, "echo"]
+    servers = [q for q in names if q in net.QUESTIONS]
     rounds = ROUNDS_ALL if everything else ROUNDS
     start = time.monotonic()
     rows = []
@@ -116,8 +117,11 @@ def main(argv):
               f" {'faster':>8}  to Go  unit")
     for q in (q for q in names if q in ALL):
         rows += [row(build, q, workers, rounds) for workers in ALL[q][4]]
-    if "echo" in names:
-        rows += echo.table(build, rounds, everything or asked)
+    if asked:
+        rows += net.table(build, servers, rounds)
+    else:
+        rows += net.table(build, servers, rounds, workers=1, seconds=1,
+                          only=("coir uring", "Go", "pthreads", "hand uring"))
     with open(os.path.join(build, "bench.json"), "w") as f:
         json.dump({"machine": list(os.uname()), "processors": os.cpu_count(), "rows": rows}, f,
                   indent=1)

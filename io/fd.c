@@ -458,8 +458,7 @@ static void disturb_locked(struct fd_use *use, struct list *woken)
         if (list_linked(&use->waiter.node)) list_remove(&use->waiter.node);
         list_push_back(woken, &use->waiter.node);
     }
-    // The message needs a few bytes; who closes cannot go on without them.
-    while (use->np && poller_cancel_any(use->np, use->key, -EBADF) == -ENOMEM) os_pause();
+    if (use->np) poller_cancel_any(use->np, use->key, -EBADF);
     if (use->break_fd >= 0) os_write(use->break_fd, &one, sizeof(one));
 }
 

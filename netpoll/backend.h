@@ -55,9 +55,12 @@ struct op_slot {
     uint32_t next_free;
 };
 
-struct cancel {
-    uint64_t key;
-    int why;
+// A cancel on its way to the owner: its memory is there since the slot is, so that nobody who
+// closes, or whose time is up, has to find any. Guarded by the poller's lock.
+struct ask {
+    uint32_t gen; // of the submission that is to end
+    int why;      // 0: nothing is asked of this slot
+    uint32_t next;
 };
 
 enum { POLLER_RUNS, POLLER_SLEEPS, POLLER_NOTIFIED };
@@ -72,18 +75,18 @@ struct poller {
     // Owner only; while lent, who holds reap.
     struct op_slot *slots;
     uint32_t n_slots, first_free;
-    uint32_t gen_first;     // of a slot that was never used
-    struct queue done;      // finished, not yet returned
-    uint32_t n_done;        // so many; they count as in flight
-    struct cancel *unasked; // cancels that found no room in the kernel's queue
-    uint32_t n_unasked, unasked_room;
+    uint32_t gen_first; // of a slot that was never used
+    struct queue done;  // finished, not yet returned
+    uint32_t n_done;    // so many; they count as in flight
 
-    // Guarded by lock: cancels from other threads, copied values only; the descriptor of a break
-    // while somebody writes to it (the owner reads the number without).
+    // Guarded by lock: cancels from other threads, and those that found no room in the kernel's
+    // queue; copied values only, one a slot, the oldest first. The descriptor of a break while
+    // somebody writes to it (the owner reads the number without).
     alignas(CACHE_LINE) struct lock lock;
-    int break_fd; // -1: shut
-    struct cancel *box;
-    uint32_t n_box, box_room;
+    int break_fd;     // -1: shut
+    struct ask *asks; // by slot
+    uint32_t n_asks;  // as many as slots
+    uint32_t box_first, box_last, n_box;
 
     // Lending: written under the lock, by the taker and the owner.
     struct lock reap;

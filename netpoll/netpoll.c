@@ -43,7 +43,7 @@ int poller_open(enum poller_kind kind, unsigned entries, struct os_pump *pump,
 
     if (!np) return -ENOMEM;
     np->backend = kind == POLLER_URING ? &backend_uring : &backend_epoll;
-    np->first_free = NO_SLOT;
+    np->first_free = np->box_first = NO_SLOT;
     np->pump = pump;
     np->memory = mem;
     lock_init(&np->lock, LOCK_RANK_POLLER);
@@ -62,22 +62,31 @@ void poller_close(struct poller *np)
 {
     if (!np) return;
     poller_shut(np);
-    MEMORY_PUT(np->memory, np->box, struct cancel, np->box_room);
     MEMORY_PUT(np->memory, np, struct poller, 1);
 }
 
 static void free_slots(struct poller *np)
 {
+    struct ask *asks;
+    uint32_t n;
+
     // A key of this time must find nothing in the next (N3).
     for (uint32_t i = 0; i < np->n_slots; i++)
         if (np->slots[i].gen >= np->gen_first) np->gen_first = np->slots[i].gen + 1;
     if (np->gen_first == 0) np->gen_first = 1;
     MEMORY_PUT(np->memory, np->slots, struct op_slot, np->n_slots);
-    MEMORY_PUT(np->memory, np->unasked, struct cancel, np->unasked_room);
     np->slots = NULL;
-    np->unasked = NULL;
-    np->n_slots = np->n_unasked = np->unasked_room = 0;
+    np->n_slots = 0;
     np->first_free = NO_SLOT;
+    lock_acquire(&np->lock);
+    asks = np->asks;
+    n = np->n_asks;
+    np->asks = NULL;
+    np->n_asks = np->n_box = 0;
+    np->box_first = NO_SLOT;
+    store_relaxed(&np->box_filled, 0); // relaxed: under the lock
+    lock_release(&np->lock);
+    MEMORY_PUT(np->memory, asks, struct ask, n);
 }
 
 void poller_shut(struct poller *np)
@@ -116,11 +125,32 @@ static uint64_t key_of(uint32_t slot, uint32_t gen)
     return (uint64_t)gen << 32 | slot;
 }
 
+// Room for what may be asked of n slots; those who ask find it under the lock.
+static bool add_asks(struct poller *np, uint32_t n)
+{
+    struct ask *asks = MEMORY_GET(np->memory, struct ask, n);
+    struct ask *old;
+    uint32_t n_old;
+
+    if (!asks) return false;
+    lock_acquire(&np->lock);
+    old = np->asks;
+    n_old = np->n_asks;
+    if (n_old) memcpy(asks, old, n_old * sizeof(*asks));
+    np->asks = asks;
+    np->n_asks = n;
+    lock_release(&np->lock);
+    MEMORY_PUT(np->memory, old, struct ask, n_old);
+    return true;
+}
+
 static bool add_slots(struct poller *np)
 {
     uint32_t n = np->n_slots ? np->n_slots * 2 : FIRST_SLOTS;
-    struct op_slot *slots = MEMORY_GET(np->memory, struct op_slot, n);
 
+    // Owner's: it alone makes them more. Larger than the slots after a failure below.
+    if (np->n_asks < n && !add_asks(np, n)) return false;
+    struct op_slot *slots = MEMORY_GET(np->memory, struct op_slot, n);
     if (!slots) return false;
     if (np->n_slots) memcpy(slots, np->slots, np->n_slots * sizeof(*slots));
     for (uint32_t i = n; i-- > np->n_slots;) {
@@ -198,25 +228,36 @@ uint64_t poller_submit(struct poller *np, struct op *op)
 
 // ---- Cancel ----------------------------------------------------------------------------------
 
-// Room for one more in a list of cancels.
-static bool have_room(struct poller *np, struct cancel **list, uint32_t n, uint32_t *room)
+// Puts it into the box, unless that holds one for the same submission, which came first, or for a
+// later one of its slot.
+static void ask_locked(struct poller *np, uint64_t key, int why)
 {
-    if (n < *room) return true;
-    uint32_t more = *room ? *room * 2 : 8;
-    struct cancel *bigger = MEMORY_GET(np->memory, struct cancel, more);
-    if (!bigger) return false;
-    if (n) memcpy(bigger, *list, n * sizeof(*bigger));
-    MEMORY_PUT(np->memory, *list, struct cancel, *room);
-    *list = bigger;
-    *room = more;
-    return true;
+    uint32_t slot = (uint32_t)key;
+    uint32_t gen = (uint32_t)(key >> 32);
+
+    if (gen == 0 || slot >= np->n_asks) return; // it never was in flight
+    struct ask *ask = &np->asks[slot];
+    if (ask->why && (int32_t)(gen - ask->gen) <= 0) return;
+    if (!ask->why) {
+        ask->next = NO_SLOT;
+        if (np->box_first == NO_SLOT)
+            np->box_first = slot;
+        else
+            np->asks[np->box_last].next = slot;
+        np->box_last = slot;
+        np->n_box++;
+    }
+    ask->gen = gen;
+    ask->why = why;
+    // relaxed: the break orders it, see [POLLER-BREAK]
+    store_relaxed(&np->box_filled, 1);
 }
 
-// Asks once more at the next flush. Without memory the op goes on: its own end will come.
-static void ask_later(struct poller *np, uint64_t key, int why)
+static void ask(struct poller *np, uint64_t key, int why)
 {
-    if (!have_room(np, &np->unasked, np->n_unasked, &np->unasked_room)) return;
-    np->unasked[np->n_unasked++] = (struct cancel){key, why};
+    lock_acquire(&np->lock);
+    ask_locked(np, key, why);
+    lock_release(&np->lock);
 }
 
 void poller_cancel_owner(struct poller *np, uint64_t key, int why)
@@ -225,58 +266,47 @@ void poller_cancel_owner(struct poller *np, uint64_t key, int why)
 
     if (!op) return; // over
     if (!op->why) op->why = why;
-    if (!np->backend->cancel(np, op)) ask_later(np, key, why);
+    if (!np->backend->cancel(np, op)) ask(np, key, why); // once more at the next flush
 }
 
-int poller_cancel_any(struct poller *np, uint64_t key, int why)
+void poller_cancel_any(struct poller *np, uint64_t key, int why)
 {
-    lock_acquire(&np->lock);
-    bool room = have_room(np, &np->box, np->n_box, &np->box_room);
-    if (room) {
-        np->box[np->n_box++] = (struct cancel){key, why};
-        // relaxed: the break orders it, see [POLLER-BREAK]
-        store_relaxed(&np->box_filled, 1);
-    }
-    lock_release(&np->lock);
-    if (!room) return -ENOMEM;
+    ask(np, key, why);
     poller_break(np);
-    return 0;
 }
 
-// Takes what others have asked for.
-static void drain_box(struct poller *np)
+// The oldest of the box. False: it is empty.
+static bool take_ask(struct poller *np, uint64_t *ret_key, int *ret_why)
 {
-    struct cancel *list;
-    uint32_t n, room;
-
     lock_acquire(&np->lock);
-    list = np->box;
-    n = np->n_box;
-    room = np->box_room;
-    np->box = NULL;
-    np->n_box = np->box_room = 0;
-    store_relaxed(&np->box_filled, 0); // relaxed: under the lock
+    uint32_t slot = np->box_first;
+    if (slot != NO_SLOT) {
+        struct ask *ask = &np->asks[slot];
+
+        *ret_key = key_of(slot, ask->gen);
+        *ret_why = ask->why;
+        ask->why = 0;
+        np->box_first = ask->next;
+        np->n_box--;
+    }
+    // relaxed: under the lock
+    if (np->box_first == NO_SLOT) store_relaxed(&np->box_filled, 0);
     lock_release(&np->lock);
-    for (uint32_t i = 0; i < n; i++) poller_cancel_owner(np, list[i].key, list[i].why);
-    MEMORY_PUT(np->memory, list, struct cancel, room);
+    return slot != NO_SLOT;
 }
 
-static void ask_again(struct poller *np)
-{
-    struct cancel *list = np->unasked;
-    uint32_t n = np->n_unasked, room = np->unasked_room;
-
-    np->unasked = NULL;
-    np->n_unasked = np->unasked_room = 0;
-    for (uint32_t i = 0; i < n; i++) poller_cancel_owner(np, list[i].key, list[i].why);
-    MEMORY_PUT(np->memory, list, struct cancel, room);
-}
-
+// Takes what has been asked for; what finds no room again stays for the next time.
 static void take_cancels(struct poller *np)
 {
-    if (np->n_unasked) ask_again(np);
+    uint64_t key;
+    int why;
+
     // relaxed: a hint, or ordered by the break
-    if (load_relaxed(&np->box_filled)) drain_box(np);
+    if (!load_relaxed(&np->box_filled)) return;
+    lock_acquire(&np->lock);
+    uint32_t n = np->n_box;
+    lock_release(&np->lock);
+    while (n-- > 0 && take_ask(np, &key, &why)) poller_cancel_owner(np, key, why);
 }
 
 // ---- Flush and poll ---------------------------------------------------------------------------
@@ -291,8 +321,8 @@ struct queue poller_poll(struct poller *np, int64_t deadline)
 {
     take_cancels(np);
     // [POLLER-NOTIFIED] acquire, pairs with [POLLER-BREAK]: a break that came first is kept (N4).
-    // A cancel that found no room must not wait behind the sleep.
-    if (!queue_empty(&np->done) || np->n_unasked ||
+    // relaxed: a cancel that found no room, which must not wait behind the sleep, is our own note.
+    if (!queue_empty(&np->done) || load_relaxed(&np->box_filled) ||
         load_acquire(&np->state) == POLLER_NOTIFIED)
         deadline = CLOCK_PAST;
     np->backend->wait(np, deadline);
@@ -302,7 +332,7 @@ struct queue poller_poll(struct poller *np, int64_t deadline)
 
 bool poller_pending(const struct poller *np)
 {
-    return !queue_empty(&np->done) || np->n_unasked ||
+    return !queue_empty(&np->done) ||
            // relaxed: a hint; a sleep looks behind the break
            load_relaxed(&np->box_filled) || np->backend->pending(np);
 }

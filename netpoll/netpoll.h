@@ -48,6 +48,7 @@ enum op_code {
     OP_UNLINK, // path
     OP_RENAME, // path, path_to
     OP_MKDIR,  // path, len = mode
+    OP_CHILD,  // fd = a pid as waitpid(2) means it: one of them ended; nothing is taken
     OP_COUNT
 };
 
@@ -140,8 +141,8 @@ uint64_t poller_submit(struct poller *np, struct op *op);
 // Asks that the op named by key ends with 'why' (-ETIMEDOUT, -ECANCELED, -EBADF).
 void poller_cancel_owner(struct poller *np, uint64_t key, int why);
 // The same from any thread: a message that the owner takes at its next flush or poll; wakes it
-// if it sleeps. The poller must outlive the call (M's are type-stable). 0 | -ENOMEM
-int poller_cancel_any(struct poller *np, uint64_t key, int why);
+// if it sleeps. Needs no memory. The poller must outlive the call (M's are type-stable).
+void poller_cancel_any(struct poller *np, uint64_t key, int why);
 
 // Owner. Hands queued operations to the kernel without waiting. A system call only if there is
 // something to hand over.

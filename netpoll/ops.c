@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <linux/io_uring.h>
 #include <poll.h>
+#include <sys/wait.h>
 
 #include "base/clock.h"
 #include "base/panic.h"
@@ -91,6 +92,17 @@ static void fill_rename(struct io_uring_sqe *sqe, const struct op *op)
 static void fill_fsync(struct io_uring_sqe *sqe, const struct op *op)
 {
     sqe->fsync_flags = op->flags ? IORING_FSYNC_DATASYNC : 0;
+}
+
+#ifndef IORING_OP_WAITID
+#define IORING_OP_WAITID 50
+#endif
+static void fill_child(struct io_uring_sqe *sqe, const struct op *op)
+{
+    // The id stands where others have their descriptor, the options where splice has its other one.
+    sqe->len = op->fd > 0 ? P_PID : op->fd == -1 ? P_ALL : P_PGID;
+    sqe->fd = op->fd == -1 ? 0 : op->fd < 0 ? -op->fd : op->fd;
+    sqe->splice_fd_in = WEXITED | WNOWAIT;
 }
 
 // ---- Reads and writes ------------------------------------------------------------------------
@@ -308,6 +320,17 @@ static int32_t call_mkdir(struct op *op)
     return os_mkdir(op->path, (mode_t)op->len);
 }
 
+static int32_t try_child(struct op *op, bool is_ready)
+{
+    (void)is_ready;
+    return os_child_ended(op->fd, false);
+}
+
+static int32_t call_child(struct op *op)
+{
+    return os_child_ended(op->fd, true);
+}
+
 // ---- The table --------------------------------------------------------------------------------
 
 #define READS OP_WAITS_TO_READ
@@ -334,6 +357,7 @@ const struct op_row op_rows[OP_COUNT] = {
     [OP_UNLINK] = {"unlink", IORING_OP_UNLINKAT, false, NOT, fill_path, try_not, call_unlink},
     [OP_RENAME] = {"rename", IORING_OP_RENAMEAT, false, NOT, fill_rename, try_not, call_rename},
     [OP_MKDIR] = {"mkdir", IORING_OP_MKDIRAT, false, NOT, fill_path, try_not, call_mkdir},
+    [OP_CHILD] = {"child", IORING_OP_WAITID, false, NOT, fill_child, try_child, call_child},
 };
 // clang-format on
 

@@ -359,7 +359,6 @@ void sched_cancel_wait(struct g *g, uint64_t ticket)
 
     if (ticket & WAIT_DEAF) return;
     if ((ticket & WAIT_KIND) == WAIT_OPEN_IO) {
-        // Without memory for the message the next cancel asks again.
         if (find_op(g, ticket, &np, &key)) poller_cancel_any(np, key, -ECANCELED);
     } else if ((ticket & WAIT_KIND) == WAIT_OPEN && wait_claim(&g->task, ticket)) {
         g->task.outcome = -ECANCELED;

@@ -11,7 +11,6 @@
 
 #define ARITY 4
 #define FIRST_ROOM 64
-#define RETRY_NS 1000000 // after a cancel that found no memory
 
 void timers_init(struct timers *ts, const struct memory *mem)
 {
@@ -162,12 +161,6 @@ void timer_forget(struct g *g)
 
 // ---- Expiry ------------------------------------------------------------------------------------
 
-// The deadline of an operation only asks. False: there was no memory to ask with.
-static bool ask(struct timer *t)
-{
-    return poller_cancel_any(t->np, t->op_key, -ETIMEDOUT) == 0;
-}
-
 // One entry whose key has come up: put back, dropped, asked to end, or claimed (true).
 static bool expire_locked(struct timers *ts, struct g *g, int64_t now)
 {
@@ -183,11 +176,8 @@ static bool expire_locked(struct timers *ts, struct g *g, int64_t now)
     uint64_t ticket = t->ticket; // once it is out of the heap, g may write it
     bool is_io = (ticket & WAIT_KIND) == WAIT_OPEN_IO;
 
-    if (when != CLOCK_NEVER && is_io && !ask(t)) {
-        t->key = now + RETRY_NS;
-        sift_down_locked(ts, t->slot, g);
-        return false;
-    }
+    // The deadline of an operation only asks.
+    if (when != CLOCK_NEVER && is_io) poller_cancel_any(t->np, t->op_key, -ETIMEDOUT);
     remove_locked(ts, g);
     if (when == CLOCK_NEVER || is_io || !wait_claim(&g->task, ticket)) return false;
     g->task.outcome = -ETIMEDOUT;

@@ -174,9 +174,12 @@ COIR_API void coir_resolve_free(struct addrinfo *list);
 
 // ---- Processes and signals --------------------------------------------------------------------
 
-// Waits until the child 'pid' ended and takes its status (waitpid(2)'s; may be NULL).
-// The pid | -ECHILD (no child of ours, or another took it) | -EINVAL (pid below 1) | -ENOSYS
-// (Linux before 5.3)
+// Waits until the child 'pid' ended and takes its status (waitpid(2)'s; may be NULL). As there, -1
+// means any child, 0 any of the caller's process group, and below -1 any of the group -pid; for
+// these a runtime without a ring, an ordinary thread and Linux before 6.7 look again after pauses
+// of 1 to 50 ms.
+// The pid | -ECHILD (no such child of ours, or another took it) | -ENOSYS (one child, Linux before
+// 5.3)
 COIR_API COIR_MUST_USE int coir_waitpid(pid_t pid, int *ret_status, int64_t deadline);
 
 // Zero-filled: nothing special.

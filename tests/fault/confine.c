@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // confine RULE... -- PROGRAM ARGS: runs a program where the kernel refuses things.
 //
-//     docker             as Docker's default profile: io_uring and others EPERM, clone3 ENOSYS
+//     docker             first: as Docker's default profile (docker_profile.h)
 //     refuse=CALL:ERRNO  this system call fails so
 //     no-ring-mmap       a ring's queues cannot be mapped: ENOMEM
 //     nofile=N  nproc=N  memlock=N  as=MIB  stack=MIB     the limit (stack=0: none)
@@ -11,68 +11,22 @@
 #include <errno.h>
 #include <sched.h>
 #include <seccomp.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
+#include "tests/fault/docker_profile.h"
 #include "tests/lib/test.h"
 
 #define RING_SQES 0x10000000u // IORING_OFF_SQES
-
-// Beyond this list the profile refuses only what x86-64 does not have.
-static const char *const in_docker[] = {
-    "io_uring_setup",
-    "io_uring_enter",
-    "io_uring_register",
-    "acct",
-    "add_key",
-    "bpf",
-    "clock_settime",
-    "delete_module",
-    "finit_module",
-    "fsconfig",
-    "fsmount",
-    "fsopen",
-    "fspick",
-    "get_mempolicy",
-    "init_module",
-    "ioperm",
-    "iopl",
-    "kcmp",
-    "kexec_file_load",
-    "kexec_load",
-    "keyctl",
-    "lookup_dcookie",
-    "mbind",
-    "mount",
-    "move_mount",
-    "move_pages",
-    "open_by_handle_at",
-    "open_tree",
-    "perf_event_open",
-    "pidfd_getfd",
-    "pivot_root",
-    "process_madvise",
-    "process_vm_readv",
-    "process_vm_writev",
-    "quotactl",
-    "reboot",
-    "request_key",
-    "set_mempolicy",
-    "setns",
-    "settimeofday",
-    "swapoff",
-    "swapon",
-    "syslog",
-    "umount2",
-    "unshare",
-    "userfaultfd",
-    "vhangup",
-    "chroot",
-};
+#define NAMESPACES                                                                       \
+    (CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID |          \
+     CLONE_NEWNET | CLONE_NEWCGROUP)
 
 static void must(int err, const char *what)
 {
@@ -89,18 +43,36 @@ static void refuse(scmp_filter_ctx filter, const char *name, int err)
     must(seccomp_rule_add(filter, SCMP_ACT_ERRNO((uint32_t)err), call, 0), name);
 }
 
+static void allow(scmp_filter_ctx filter, const char *name)
+{
+    int call = seccomp_syscall_resolve_name(name);
+
+    if (call < 0) return; // not here, or this libseccomp does not know it
+    must(seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 0), name);
+}
+
+static void allow_if(scmp_filter_ctx filter, int call, struct scmp_arg_cmp condition)
+{
+    must(seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 1, condition), "a condition");
+}
+
+// The filter refuses by default.
 static void as_docker(scmp_filter_ctx filter)
 {
-    for (size_t i = 0; i < sizeof(in_docker) / sizeof(in_docker[0]); i++)
-        refuse(filter, in_docker[i], EPERM);
-    refuse(filter, "clone3",
-           ENOSYS); // its flags cannot be seen: libc falls back to clone
-    must(seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(clone), 1,
-                          SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_NEWUSER, CLONE_NEWUSER)),
-         "clone");
-    must(seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(personality), 1,
-                          SCMP_A0(SCMP_CMP_EQ, 0x0040000, 0)),
-         "personality");
+    static const uint64_t personalities[] = {0, 8, 0x20000, 0x20008, 0xffffffff};
+    static char names[sizeof(docker_allows)];
+
+    strcpy(names, docker_allows);
+    for (char *name = strtok(names, " "); name; name = strtok(NULL, " "))
+        allow(filter, name);
+    allow(filter, "arch_prctl");
+    allow(filter, "modify_ldt");
+    for (size_t i = 0; i < sizeof(personalities) / sizeof(personalities[0]); i++)
+        allow_if(filter, SCMP_SYS(personality), SCMP_A0(SCMP_CMP_EQ, personalities[i]));
+    allow_if(filter, SCMP_SYS(socket), SCMP_A0(SCMP_CMP_NE, AF_VSOCK));
+    allow_if(filter, SCMP_SYS(clone), SCMP_A0(SCMP_CMP_MASKED_EQ, NAMESPACES, 0));
+    // Its flags cannot be seen: libc falls back to clone.
+    refuse(filter, "clone3", ENOSYS);
 }
 
 static void limit(__rlimit_resource_t which, const char *value, rlim_t unit)
@@ -157,7 +129,9 @@ static void apply(scmp_filter_ctx filter, const char *rule)
 
 int main(int argc, char **argv)
 {
-    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
+    bool docker = argc > 1 && strcmp(argv[1], "docker") == 0;
+    scmp_filter_ctx filter =
+        seccomp_init(docker ? SCMP_ACT_ERRNO(EPERM) : SCMP_ACT_ALLOW);
     int i = 1;
 
     expect(filter);

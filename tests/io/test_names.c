@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 // Goal:   names are resolved, listeners share a port or are systemd's, dial goes on to the next
-//         address in time and leaves no descriptor behind.
+//         address in time, ends at a cancel, and leaves no descriptor behind.
 // Method: names that need no network; a listener whose queue is full stands for a host that does
 //         not answer; a child process with systemd's environment.
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -122,6 +123,58 @@ static int dial_goes_on(void *arg)
     return 0;
 }
 
+static atomic_int n_dialling;
+
+static int dials(const char *address)
+{
+    atomic_fetch_add(&n_dialling, 1);
+    return coir_dial(address, COIR_FOREVER);
+}
+
+// Ends all who dial for ever, whether a scope's deadline or a call does it.
+static void cancel_dials(const char *four, const char *both, bool by_deadline)
+{
+    coir_scope scope;
+
+    atomic_store(&n_dialling, 0);
+    expect_eq(coir_scope_open(&scope,
+                              by_deadline ? coir_after(10 * COIR_MS) : COIR_FOREVER),
+              0);
+    if (coir_current()) {
+        expect_eq(coir_scope_go(&scope, dials, four), 0);
+        expect_eq(coir_scope_go(&scope, dials, both), 0);
+        while (!by_deadline && atomic_load(&n_dialling) < 2) expect_eq(coir_yield(), 0);
+    }
+    if (!by_deadline && coir_current())
+        coir_sleep(2 * COIR_MS); // into the connect, as a rule
+    if (!by_deadline) coir_scope_cancel(&scope);
+    // Not the error of one address, and no other one is tried: ::1 would refuse.
+    expect_eq(coir_dial(both, COIR_FOREVER), -ECANCELED);
+    expect_eq(coir_scope_wait(&scope), by_deadline ? -ETIMEDOUT : -ECANCELED);
+}
+
+static int dial_is_cancelled(void *arg)
+{
+    coir_listen_options one = {.backlog = 1};
+    char four[64], both[64];
+    int fds[16];
+    int silent = coir_listen("127.0.0.1:0", &one);
+
+    (void)arg;
+    expect(silent >= 0);
+    snprintf(four, sizeof(four), "127.0.0.1:%d", port_of(silent));
+    snprintf(both, sizeof(both), "localhost:%d", port_of(silent));
+    int n = fill(four, fds, 16);
+    int before = count_in("/proc/self/fd");
+
+    cancel_dials(four, both, true);
+    cancel_dials(four, both, false);
+    expect_eq(count_in("/proc/self/fd"), before);
+    for (int i = 0; i < n; i++) expect_eq(coir_close(fds[i]), 0);
+    expect_eq(coir_close(silent), 0);
+    return 0;
+}
+
 // ---- systemd ----------------------------------------------------------------------------------
 
 static int takes_what_systemd_passed(void *arg)
@@ -192,6 +245,7 @@ int main(void)
     everywhere("resolve", resolves);
     everywhere("reuse_port", ports_are_shared);
     everywhere("dial", dial_goes_on);
+    everywhere("dial is cancelled", dial_is_cancelled);
     as_systemd_starts_us();
     return 0;
 }

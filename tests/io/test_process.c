@@ -37,8 +37,9 @@ static int ends(void *arg)
     expect_eq(coir_waitpid(pid, &status, coir_after(20 * COIR_SEC)), pid);
     expect(WIFEXITED(status) && WEXITSTATUS(status) == 7);
     expect_eq(coir_waitpid(pid, &status, COIR_FOREVER), -ECHILD);
-    expect_eq(coir_waitpid(0, &status, COIR_FOREVER), -EINVAL);
-    expect_eq(coir_waitpid(-1, &status, COIR_FOREVER), -EINVAL);
+    expect_eq(coir_waitpid(0, &status, COIR_FOREVER), -ECHILD);
+    expect_eq(coir_waitpid(-1, &status, COIR_FOREVER), -ECHILD);
+    expect_eq(coir_waitpid(-getpid() - 1, &status, COIR_NOW), -ECHILD);
     expect_eq(coir_waitpid(getpid(), &status, COIR_FOREVER), -ECHILD);
 
     pid = start(NULL, "exec sleep 60");
@@ -51,6 +52,78 @@ static int ends(void *arg)
     expect(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
     pid = start(NULL, "exit 0");
     expect_eq(coir_waitpid(pid, NULL, COIR_FOREVER), pid);
+    return 0;
+}
+
+// Each of several, whoever comes first.
+static int any_of(void *arg)
+{
+    pid_t pids[3];
+    int status = -1;
+    unsigned seen = 0;
+
+    (void)arg;
+    pids[0] = start(NULL, "sleep 0.02; exit 10");
+    pids[1] = start(NULL, "exit 11");
+    pids[2] = start(NULL, "exit 12");
+    for (int i = 0; i < 3; i++) {
+        pid_t got = coir_waitpid(i == 1 ? 0 : -1, &status, coir_after(20 * COIR_SEC));
+        int code = WEXITSTATUS(status) - 10;
+
+        expect(WIFEXITED(status) && code >= 0 && code < 3 && pids[code] == got);
+        seen |= 1u << code;
+    }
+    expect_eq(seen, 7u);
+    expect_eq(coir_waitpid(-1, NULL, COIR_FOREVER), -ECHILD);
+
+    pid_t pid = start(NULL, "exec sleep 60");
+    expect_eq(coir_waitpid(-1, &status, COIR_NOW), -ETIMEDOUT);
+    int64_t when = coir_after(5 * COIR_MS);
+    expect_eq(coir_waitpid(-1, &status, when), -ETIMEDOUT);
+    expect(coir_now() >= when);
+    expect_eq(kill(pid, SIGKILL), 0);
+    expect_eq(coir_waitpid(0, &status, COIR_FOREVER), pid);
+    expect(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    return 0;
+}
+
+static int of_a_group(void *arg)
+{
+    // It has its own group when it speaks.
+    char *argv[] = {"setsid", "sh", "-c", "echo; exec sleep 0.02", NULL};
+    int ends_of[2];
+    char c;
+
+    (void)arg;
+    expect_eq(pipe2(ends_of, O_CLOEXEC), 0);
+    const int passed[][2] = {{ends_of[1], 1}};
+    coir_process_options opts = {.fds = passed, .n_fds = 1};
+    pid_t pid = start_program(&opts, argv);
+    expect_eq(coir_close(ends_of[1]), 0);
+    expect_eq(coir_read(ends_of[0], &c, 1, COIR_FOREVER), 1);
+    expect_eq(coir_waitpid(0, NULL, COIR_NOW), -ECHILD); // not of ours
+    expect_eq(coir_waitpid(-pid, NULL, COIR_FOREVER), pid);
+    expect_eq(coir_close(ends_of[0]), 0);
+    return 0;
+}
+
+static int waits_for_any(void)
+{
+    return coir_waitpid(-1, NULL, COIR_FOREVER);
+}
+
+static int any_is_cancelled(void *arg)
+{
+    coir_scope scope;
+    pid_t pid = start(NULL, "exec sleep 60");
+
+    (void)arg;
+    expect_eq(coir_scope_open(&scope, coir_after(5 * COIR_MS)), 0);
+    if (coir_current()) expect_eq(coir_scope_go(&scope, waits_for_any), 0);
+    expect_eq(coir_waitpid(-1, NULL, COIR_FOREVER), -ECANCELED);
+    expect_eq(coir_scope_wait(&scope), -ETIMEDOUT);
+    expect_eq(kill(pid, SIGKILL), 0);
+    expect_eq(coir_waitpid(-1, NULL, COIR_FOREVER), pid); // nothing was taken
     return 0;
 }
 
@@ -243,6 +316,9 @@ int main(void)
     pthread_sigmask(SIG_SETMASK, &usr1, NULL);
     for (int fd = 3; fd < 1024; fd++) fcntl(fd, F_SETFD, FD_CLOEXEC); // of who started us
     everywhere("ends", ends);
+    everywhere("any of", any_of);
+    everywhere("of a group", of_a_group);
+    everywhere("any is cancelled", any_is_cancelled);
     everywhere("inherits", inherits);
     everywhere("cannot start", cannot_start);
     on_coroutines("many children", many_children);

@@ -70,6 +70,13 @@ int os_pidfd_open(pid_t pid)
     return no_such_thing();
 }
 
+int os_child_ended(pid_t pid, bool may_block)
+{
+    (void)pid, (void)may_block;
+    kernel_call(-1);
+    return -ECHILD;
+}
+
 int os_waitpid_now(pid_t pid, int *ret_status)
 {
     (void)pid, (void)ret_status;

@@ -1,18 +1,32 @@
 // SPDX-License-Identifier: MIT
-// echo_coir PORT WORKERS: the server under test, as a user would write it.
-#include <coir.h>
+// serve_coir PORT WORKERS: the server under test, as a user would write it.
 #include <coir/go.h>
 
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "bench/service.h"
+
+static int answer(int fd, struct service *s)
+{
+    const char *out;
+    size_t n;
+
+    while ((out = service_answer(s, &n)), n > 0)
+        if (coir_write_all(fd, out, n, COIR_FOREVER) != (ssize_t)n) return -1;
+    return 0;
+}
+
 static void serve(int fd)
 {
-    char buf[512];
+    struct service s;
     ssize_t n;
 
-    while ((n = coir_read(fd, buf, sizeof(buf), COIR_FOREVER)) > 0)
-        if (coir_write_all(fd, buf, (size_t)n, COIR_FOREVER) != n) break;
+    s.seen = 0;
+    while ((n = coir_read(fd, s.in, sizeof(s.in), COIR_FOREVER)) > 0) {
+        service_take(&s, (size_t)n);
+        if (answer(fd, &s) < 0) break;
+    }
     coir_close(fd);
 }
 
