@@ -15,6 +15,7 @@
 #include "runtime/runtime.h"
 #include "sched/g.h"
 #include "sched/park.h"
+#include "sched/spawn.h"
 
 #define STACK_LEAST ((size_t)16 << 10)
 #define STACK_MOST ((size_t)1 << 30)

@@ -40,6 +40,7 @@
 #include "runtime/runtime.h"
 #include "sched/g.h"
 #include "sched/park.h"
+#include "sched/spawn.h"
 
 #define WALK_STEP 32 // reached under one hold of the lock
 #define OPEN_MARK UINT64_C(0x6f70656e73636f70)

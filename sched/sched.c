@@ -2,13 +2,13 @@
 #include "sched/sched.h"
 
 #include <errno.h>
-#include <string.h>
 
 #include "base/clock.h"
 #include "base/maybe.h"
 #include "base/panic.h"
 #include "sched/g.h"
 #include "sched/park.h"
+#include "sched/spawn.h"
 
 #define SPIN_ROUNDS 4   // tours of all others before an M sleeps
 #define OFFER_EVERY 16u // pushes or runs between two looks at the clock
@@ -82,9 +82,9 @@ void sched_push_next(struct m *m, struct g *g)
     if (kicked) push_tail(m->p, kicked); // a lone one wakes nobody (W4)
 }
 
-// A new coroutine: the first of a batch is next. The others stand behind all in their order where
-// thieves are; else the last one comes first (Q6).
-static void push_new(struct m *m, struct g *g)
+// The first of a batch is next. The others stand behind all in their order where thieves are; else
+// the last one comes first (Q6).
+void sched_push_new(struct m *m, struct g *g)
 {
     struct runq *q = &m->p->runq;
 
@@ -309,30 +309,6 @@ static void commit_park(struct m *m, struct g *g)
     if (!parked) sched_push(m, g);
 }
 
-static void release(struct m *m, struct g *g)
-{
-    struct p *p = m->p;
-    struct sched *s = g->sched;
-    struct stack *stack = &g->stack;
-
-    timer_forget(g);
-    g_end(g);
-    context_fini(&g->context);
-    if (g->sized) {
-        gtable_clear(&s->gtable, g->stack.index);
-        stack_put_sized(&s->depot, &g->stack);
-    } else if (p) {
-        stack_put(&p->stacks, stack);
-    } else {
-        stack_put_direct(&s->depot, stack);
-    }
-    // [G-ENDED] release, both, pairs with [LIVE-SUM]: what it did is done.
-    if (p)
-        store_release(&p->counts.ended, load_own(&p->counts.ended) + 1);
-    else
-        add_release(&s->ended_away, 1);
-}
-
 // Finishes what the coroutine that ran before on this M began (I4).
 static void finish_left(struct m *m)
 {
@@ -342,7 +318,7 @@ static void finish_left(struct m *m)
     case LEAVE_NOTHING: break;
     case LEAVE_PARK: commit_park(m, g); break;
     case LEAVE_YIELD: push_one_behind_all(m, g); break;
-    case LEAVE_END: release(m, g); break;
+    case LEAVE_END: spawn_release(m, g); break;
     }
     m->left_how = LEAVE_NOTHING;
 }
@@ -395,13 +371,12 @@ void sched_step_aside(struct m *m)
     leave(m, g, LEAVE_YIELD);
 }
 
-// A coroutine's first instructions and its last ones, around fn.
-static void enter_g(void *word)
+void sched_enter_g(void *word)
 {
     arrive(word);
 }
 
-static void leave_g(uintptr_t value)
+void sched_leave_g(uintptr_t value)
 {
     struct m *m = m_self();
 
@@ -478,143 +453,4 @@ void sched_m_main(void *arg)
     sched_note_thread(s, -1);
     // [M-ENDED] release, pairs with [M-REUSED]: the last access but that of its kernel half.
     store_release(&m->ended, 1);
-}
-
-// ---- Spawn -------------------------------------------------------------------------------------
-
-#define ID_BATCH 1024
-
-static uint64_t next_id(struct p *p)
-{
-    static atomic_u64 ids; // of the process: never re-used, 0 is nobody
-
-    if (!p) return add_relaxed(&ids, 1) + 1; // relaxed: a counter
-    if (p->id_first == p->id_last) {
-        p->id_first = add_relaxed(&ids, ID_BATCH) + 1; // relaxed: a counter
-        p->id_last = p->id_first + ID_BATCH;
-    }
-    return p->id_first++;
-}
-
-static struct stack *get_stack(struct sched *s, struct p *p, const struct spawn *how)
-{
-    if (how->stack_bytes) return stack_get_sized(&s->depot, how->stack_bytes);
-    if (p) return stack_get(&p->stacks);
-    return stack_get_direct(&s->depot);
-}
-
-static void put_stack(struct sched *s, struct p *p, struct g *g)
-{
-    if (g->sized)
-        stack_put_sized(&s->depot, &g->stack);
-    else if (p)
-        stack_put(&p->stacks, &g->stack);
-    else
-        stack_put_direct(&s->depot, &g->stack);
-}
-
-static void set_name(struct g *g, const char *name)
-{
-    g->named = name != NULL;
-    if (!name) return;
-    g->name[0] = 0;
-    strncat(g->name, name, G_NAME_BYTES - 1);
-}
-
-// A coroutine on a stack of its own, DEAD still.
-static struct g *make(struct sched *s, struct p *p, const struct spawn *how)
-{
-    struct stack *stack = get_stack(s, p, how);
-    if (!stack) return NULL;
-    struct g *g = container_of(stack, struct g, stack);
-
-    if (!g->sched || g->sched != s || how->stack_bytes) { // its first life
-        g->sched = s;
-        g->sized = how->stack_bytes != 0;
-        if (gtable_set(&s->gtable, stack->index, g) < 0) {
-            g->sched = NULL;
-            put_stack(s, p, g);
-            return NULL;
-        }
-    }
-    g->id = next_id(p);
-    // A wait's number outlives its coroutine (I3a). On a page that the kernel took back and
-    // returned as zeros it starts at the clock: every older life began at its own time and took
-    // more than a nanosecond for a wait, so no number of then comes again.
-    // relaxed, all: nobody knows g yet
-    if (load_own(&g->task.wait) == 0)
-        store_relaxed(&g->task.wait, (uint64_t)clock_now() << 3);
-    store_relaxed(&g->cancel.asked, 0);
-    store_relaxed(&g->timer.home, NULL);
-    g->task.is_thread = false;
-    g->saved_errno = 0;
-    g->budget = G_TICKS;
-    g->cancel.shields = 0;
-    g->cancel.bound = NULL;
-    g->has_locals = false;
-    g->blocking = 0;
-    g->site = how->site;
-    set_name(g, how->name);
-    context_make(&g->context, g->stack.low, g, how->call, how->only_ints, how->fn,
-                 enter_g, leave_g, &g->low_mark);
-    return g;
-}
-
-static bool over_limit(struct sched *s)
-{
-    return s->coroutines_max && sched_live(s) >= s->coroutines_max;
-}
-
-static void count_made(struct m *m)
-{
-    struct p_counts *c = &m->p->counts;
-
-    store_relaxed(&c->made, load_own(&c->made) + 1); // relaxed: see sched_live
-}
-
-static int spawn_outside(struct sched *s, const struct spawn *how)
-{
-    int err = -ECANCELED;
-
-    sched_come_in(s);
-    if (!load_relaxed(&s->stopping)) { // relaxed: ordered by [OUTSIDE-IN]
-        struct g *g = make(s, NULL, how);
-
-        err = g ? 0 : -ENOMEM;
-        if (g) {
-            if (how->born) how->born(how->born_arg, g);
-            g_start(g);
-            add_relaxed(&s->made_outside, 1); // relaxed: see sched_live
-            sched_push_outside(g);
-        }
-    }
-    sched_go_out(s);
-    return err;
-}
-
-// On a coroutine of this runtime.
-static int spawn_inside(struct m *m, struct sched *s, const struct spawn *how)
-{
-    sched_enter_as(m);
-    if (__builtin_expect(!m->p, 0)) return spawn_outside(s, how);
-    struct g *g = make(s, m->p, how);
-
-    if (g) {
-        if (how->born) how->born(how->born_arg, g);
-        g_start(g);
-        count_made(m);
-        push_new(m, g);
-    }
-    sched_leave(m);
-    return g ? 0 : -ENOMEM;
-}
-
-int sched_spawn(struct sched *s, const struct spawn *how)
-{
-    struct m *m = m_self();
-
-    // relaxed: the spawner itself is live
-    if (load_relaxed(&s->stopping)) return -ECANCELED;
-    if (over_limit(s)) return -EAGAIN;
-    return m && m->g && m->sched == s ? spawn_inside(m, s, how) : spawn_outside(s, how);
 }
