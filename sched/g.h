@@ -49,12 +49,7 @@ struct coir_site;
 struct g {
     struct stack stack; // first: the depot knows a stack by its descriptor
 
-    // Of the queue it is in (I3): any but the stack of new ones, or that one (runq.h, Q6).
-    union {
-        struct queue_node node;
-        struct g *below;
-    };
-    struct g *above;
+    struct queue_node node; // of the queue it is in (I3)
 
     // Constant from start to end.
     struct sched *sched;

@@ -14,12 +14,13 @@
 #define OFFER_EVERY 16u // pushes or runs between two looks at the clock
 #define OFFER_CYCLES                                                                     \
     500000 // 150 to 200 us: a few times what a wake and the first misses cost
+#define OLDEST_NS 1000000  // between two turns of the oldest new one
 #define THIEF_PATIENCE 200 // breaths that a thief gives a 'next' before it takes it
 
 // ---- Queues ----------------------------------------------------------------------------------
 
-// Somebody waits in p's ring: wakes another worker for it, but only when the ring has not been
-// empty for so long that the wake is worth its price (W5).
+// Somebody waits in p's ring, or is new: wakes another worker for them, but only when it has not
+// been without such for so long that the wake is worth its price (W5).
 static void offer(struct p *p)
 {
     if (load_relaxed(&p->sched->idle.n) == 0) return; // relaxed: a look
@@ -82,17 +83,23 @@ void sched_push_next(struct m *m, struct g *g)
     if (kicked) push_tail(m->p, kicked); // a lone one wakes nobody (W4)
 }
 
-// The first of a batch is next. The others stand behind all in their order where thieves are; else
-// the last one comes first (Q6).
+// The first of a batch is next.
 void sched_push_new(struct m *m, struct g *g)
 {
-    struct runq *q = &m->p->runq;
+    struct p *p = m->p;
 
-    if (runq_fill_next(q, g)) return;
-    if (q->alone)
-        runq_push_fresh(q, g);
-    else
-        push_tail(m->p, g);
+    if (runq_fill_next(&p->runq, g)) {
+        if (runq_len(&p->runq) == 0) p->was_empty = true;
+        return;
+    }
+    if (__builtin_expect(!fresh_push(&p->runq.fresh, g), 0)) {
+        struct queue overflow = {0};
+        unsigned n = fresh_make_room(&p->runq.fresh, &overflow);
+
+        if (n > 0) globq_push(&p->sched->globq, &overflow, n);
+        must(fresh_push(&p->runq.fresh, g));
+    }
+    if (++p->pushes % OFFER_EVERY == 0 && p->sched->n_p > 1) offer(p);
 }
 
 void sched_push_outside(struct g *g)
@@ -122,13 +129,12 @@ static struct g *pick(struct p *p)
     }
     p->next_runs = 0;
     // New ones and those who come back take turns.
-    if (tick % 2 && (g = runq_pop_fresh(&p->runq))) return g;
-    if ((g = runq_pop(&p->runq))) {
+    if (tick % 2 && (g = fresh_pop(&p->runq.fresh))) return g;
+    if ((g = runq_pop(&p->runq)) || (g = fresh_pop(&p->runq.fresh))) {
         if (tick % OFFER_EVERY == 0 && p->sched->n_p > 1) offer(p);
         return g;
     }
     p->was_empty = true;
-    if ((g = runq_pop_fresh(&p->runq))) return g;
     return runq_take_next(&p->runq);
 }
 
@@ -143,14 +149,24 @@ static struct g *take_global(struct m *m, uint32_t most)
     return first;
 }
 
-// Every SCHED_FAIR_TICKS: one of those whom others overtake, from either place in turn.
+// The oldest of the new ones, if it is time. Not at every fair tick: where all that run are short,
+// each of these turns begins one more part of a tree before the last one is through, and what was
+// spawned there and waits fills memory that is not warm (skynet: 26,000 at a time, and 100).
+static struct g *take_oldest(struct p *p)
+{
+    int64_t now = load_relaxed(&p->sched->coarse); // relaxed: we have just written it
+
+    if (now - p->oldest_at < OLDEST_NS && !maybe("the oldest at once")) return NULL;
+    p->oldest_at = now;
+    return fresh_pop_oldest(&p->runq.fresh);
+}
+
+// Every SCHED_FAIR_TICKS: one of those whom others overtake.
 static struct g *take_overtaken(struct m *m)
 {
-    struct g *g = NULL;
+    struct g *g = take_oldest(m->p);
 
-    if (load_own(&m->p->tick) / SCHED_FAIR_TICKS % 2) g = runq_pop_oldest(&m->p->runq);
-    if (!g) g = take_global(m, 1);
-    return g ? g : runq_pop_oldest(&m->p->runq);
+    return g ? g : take_global(m, 1);
 }
 
 // This P's share of the global queue, as much as its empty ring takes well.
@@ -222,6 +238,7 @@ static struct g *steal_round(struct m *m, bool last)
         run_timers(m, &v->timers); // it may be busy, or stuck
         if ((g = runq_pop(&m->p->runq))) return g;
         if (runq_empty(&v->runq)) continue;
+        if ((g = fresh_steal(&m->p->runq.fresh, &v->runq.fresh))) return g;
         if ((g = runq_steal(&m->p->runq, &v->runq, last && waits_in_vain(v)))) return g;
     }
     return NULL;
@@ -272,7 +289,10 @@ static struct g *find_work(struct m *m)
         if (load_own(&m->p->tick) % SCHED_FAIR_TICKS == 0) continue;
         look_outside(m); // a round is over: submit what it queued
         if ((g = pick(m->p))) return g;
-        if (!runq_empty(&m->p->runq)) continue; // that was a fair tick
+        if (!runq_empty(&m->p->runq)) { // that was a fair tick, or a thief is at the last
+            os_pause();
+            continue;
+        }
         if ((g = take_global(m, global_share(m->sched)))) return g;
         if ((g = steal(m))) return g;
         if (m->sched->n_p > 1 && stack_depot_ahead(&m->sched->depot)) continue;

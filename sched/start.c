@@ -56,9 +56,12 @@ static int make_tables(struct sched *s, const struct sched_config *config)
 
 static void make_workers(struct sched *s)
 {
+    bool light = s->n_p == 1 || os_fence_heavy_get();
+
     for (uint32_t i = 0; i < s->n_p; i++) {
         p_init(&s->ps[i], s, i, &s->depot);
         s->ps[i].runq.alone = s->n_p == 1;
+        fresh_init(&s->ps[i].runq.fresh, light);
         idle_add(s, &s->ps[i]);
     }
 }
