@@ -35,14 +35,6 @@ unsigned runq_push(struct runq *q, struct g *g, struct queue *overflow)
     }
 }
 
-bool runq_fill_next(struct runq *q, struct g *g)
-{
-    if (load_relaxed(&q->next)) return false; // relaxed: only the owner fills it (Q4)
-    // [RUNQ-NEXT] release, pairs with itself: who takes g sees it whole.
-    store_release(&q->next, g);
-    return true;
-}
-
 struct g *runq_put_next(struct runq *q, struct g *g)
 {
     if (q->alone) {

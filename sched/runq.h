@@ -61,7 +61,13 @@ struct runq {
 unsigned runq_push(struct runq *q, struct g *g, struct queue *overflow);
 
 // Owner. Puts g into the next slot if that is empty.
-bool runq_fill_next(struct runq *q, struct g *g);
+static inline bool runq_fill_next(struct runq *q, struct g *g)
+{
+    if (load_relaxed(&q->next)) return false; // relaxed: only the owner fills it (Q4)
+    // [RUNQ-NEXT] release, pairs with itself: who takes g sees it whole.
+    store_release(&q->next, g);
+    return true;
+}
 
 // Owner. Puts g into the next slot; returns who was there, or NULL.
 struct g *runq_put_next(struct runq *q, struct g *g);

@@ -10,8 +10,7 @@
 #include "sched/park.h"
 #include "sched/spawn.h"
 
-#define SPIN_ROUNDS 4   // tours of all others before an M sleeps
-#define OFFER_EVERY 16u // pushes or runs between two looks at the clock
+#define SPIN_ROUNDS 4 // tours of all others before an M sleeps
 #define OFFER_CYCLES                                                                     \
     500000 // 150 to 200 us: a few times what a wake and the first misses cost
 #define OLDEST_NS 1000000  // between two turns of the oldest new one
@@ -19,11 +18,11 @@
 
 // ---- Queues ----------------------------------------------------------------------------------
 
-// Somebody waits in p's ring, or is new: wakes another worker for them, but only when it has not
-// been without such for so long that the wake is worth its price (W5).
-static void offer(struct p *p)
+// Only when p has not been without such for so long that the wake is worth its price.
+void sched_offer(struct p *p)
 {
-    if (load_relaxed(&p->sched->idle.n) == 0) return; // relaxed: a look
+    // relaxed: a look
+    if (p->sched->n_p == 1 || load_relaxed(&p->sched->idle.n) == 0) return;
     int64_t now = clock_cycles();
     if (p->was_empty) p->queued_since = now;
     p->was_empty = false;
@@ -40,7 +39,7 @@ static void push_tail(struct p *p, struct g *g)
     unsigned n = runq_push(&p->runq, g, &overflow);
 
     if (n > 0) globq_push(&p->sched->globq, &overflow, n);
-    if (++p->pushes % OFFER_EVERY == 0 && p->sched->n_p > 1) offer(p);
+    if (++p->pushes % SCHED_OFFER_EVERY == 0) sched_offer(p);
 }
 
 void sched_push(struct m *m, struct g *g)
@@ -83,23 +82,13 @@ void sched_push_next(struct m *m, struct g *g)
     if (kicked) push_tail(m->p, kicked); // a lone one wakes nobody (W4)
 }
 
-// The first of a batch is next.
-void sched_push_new(struct m *m, struct g *g)
+void sched_push_overflow(struct p *p, struct g *g)
 {
-    struct p *p = m->p;
+    struct queue overflow = {0};
+    unsigned n = fresh_make_room(&p->runq.fresh, &overflow);
 
-    if (runq_fill_next(&p->runq, g)) {
-        if (runq_len(&p->runq) == 0) p->was_empty = true;
-        return;
-    }
-    if (__builtin_expect(!fresh_push(&p->runq.fresh, g), 0)) {
-        struct queue overflow = {0};
-        unsigned n = fresh_make_room(&p->runq.fresh, &overflow);
-
-        if (n > 0) globq_push(&p->sched->globq, &overflow, n);
-        must(fresh_push(&p->runq.fresh, g));
-    }
-    if (++p->pushes % OFFER_EVERY == 0 && p->sched->n_p > 1) offer(p);
+    if (n > 0) globq_push(&p->sched->globq, &overflow, n);
+    must(fresh_push(&p->runq.fresh, g));
 }
 
 void sched_push_outside(struct g *g)
@@ -131,7 +120,7 @@ static struct g *pick(struct p *p)
     // New ones and those who come back take turns.
     if (tick % 2 && (g = fresh_pop(&p->runq.fresh))) return g;
     if ((g = runq_pop(&p->runq)) || (g = fresh_pop(&p->runq.fresh))) {
-        if (tick % OFFER_EVERY == 0 && p->sched->n_p > 1) offer(p);
+        if (tick % SCHED_OFFER_EVERY == 0) sched_offer(p);
         return g;
     }
     p->was_empty = true;

@@ -28,8 +28,9 @@
 #include "sched/p.h"
 #include "sched/sysmon.h"
 
-#define SCHED_FAIR_TICKS 61u // prime, as in Go: no pattern of spawns keeps step with it
-#define SCHED_NEXT_RUNS 3u   // times in a row that 'next' goes before the ring
+#define SCHED_FAIR_TICKS 61u  // prime, as in Go: no pattern of spawns keeps step with it
+#define SCHED_NEXT_RUNS 3u    // times in a row that 'next' goes before the ring
+#define SCHED_OFFER_EVERY 16u // pushes or runs between two looks at the clock
 
 struct offload;
 
@@ -140,8 +141,19 @@ static inline void sched_leave(struct m *m)
 // Where the M has no P: into the global queue.
 void sched_push_next(struct m *m, struct g *g);
 void sched_push(struct m *m, struct g *g);
-// Queues a new coroutine on this M's P, which it has.
-void sched_push_new(struct m *m, struct g *g);
+void sched_push_overflow(struct p *p, struct g *g);
+// Somebody waits in p's ring, or is new: wakes another worker if that is worth its price (W5).
+void sched_offer(struct p *p);
+// Queues a new coroutine on p, which this M holds: the first of a batch is next.
+static inline void sched_push_new(struct p *p, struct g *g)
+{
+    if (runq_fill_next(&p->runq, g)) {
+        if (runq_len(&p->runq) == 0) p->was_empty = true;
+        return;
+    }
+    if (__builtin_expect(!fresh_push(&p->runq.fresh, g), 0)) sched_push_overflow(p, g);
+    if (++p->pushes % SCHED_OFFER_EVERY == 0) sched_offer(p);
+}
 // The same from a thread that holds no P of g's runtime. What it touches must not be freed under
 // it although g may end the runtime at once: it comes in before it makes g runnable, and goes out
 // afterwards; the end of the runtime waits for it.

@@ -30,8 +30,15 @@ struct spawn {
     void *born_arg;
 };
 
-// Makes a coroutine and queues it. Any thread. 0 | -ENOMEM | -EAGAIN | -ECANCELED (stopping)
-int sched_spawn(struct sched *s, const struct spawn *how);
+// Makes a coroutine and queues it. Any thread; m: the M it is, or NULL.
+// 0 | -ENOMEM | -EAGAIN | -ECANCELED (stopping)
+int sched_spawn(struct sched *s, struct m *m, const struct spawn *how);
+
+// The same on a coroutine of m's, for m's runtime, with the call that m captured, and nothing else
+// asked for: what most spawns are, in half the instructions.
+int spawn_plain(struct m *m, void (*fn)(void), bool only_ints,
+                const struct coir_site *site, void (*born)(void *arg, struct g *g),
+                void *born_arg);
 
 // g ended and left its stack for good. Its successor, on m.
 void spawn_release(struct m *m, struct g *g);
