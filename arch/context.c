@@ -1,16 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "arch/context.h"
 
-#include <string.h>
-
-#if defined(__x86_64__)
-#include "arch/x86_64/frame.h"
-#elif defined(__aarch64__)
-#include "arch/aarch64/frame.h"
-#else
-#error "no switch for this architecture: see arch/"
-#endif
-
 #ifdef CONTEXT_ASAN
 #include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
@@ -18,9 +8,6 @@
 #ifdef CONTEXT_TSAN
 #include <sanitizer/tsan_interface.h>
 #endif
-
-void arch_entry(void);
-void arch_entry_ints(void);
 
 static_assert(offsetof(struct entry_frame, call) == FRAME_CALL, "known to the assembler");
 static_assert(sizeof(struct entry_frame) == FRAME_BYTES, "known to the assembler");
@@ -66,7 +53,7 @@ UNINSTRUMENTED void *context_switch(struct context *from, struct context *to, vo
     return arrive(arch_switch(&from->sp, to->sp, &passage));
 }
 
-UNINSTRUMENTED static void first_arrival(void *word)
+UNINSTRUMENTED void context_first_arrival(void *word)
 {
     struct passage *passage = word;
     struct context *self = passage->to;
@@ -74,7 +61,8 @@ UNINSTRUMENTED static void first_arrival(void *word)
     self->enter(arrive(passage));
 }
 
-static void make_fiber(struct context *c, void *low, void *top, void (*enter)(void *word))
+void context_make_fiber(struct context *c, void *low, void *top,
+                        void (*enter)(void *word))
 {
     c->enter = enter;
 #ifdef CONTEXT_ASAN
@@ -118,39 +106,7 @@ void context_adopt(struct context *c)
     *c = (struct context){0};
 }
 
-void context_fini(struct context *c)
-{
-    (void)c;
-}
-
 #endif
-
-void context_make(struct context *c, void *low, void *top, const struct arch_call *call,
-                  bool only_ints, void (*fn)(void), void (*enter)(void *word),
-                  void (*leave)(uintptr_t value), void **ret_low_mark)
-{
-    size_t bytes = only_ints ? FRAME_BYTES_INTS : FRAME_BYTES;
-    uintptr_t base = ((uintptr_t)top & ~(uintptr_t)15) - bytes;
-    struct entry_frame *frame = (void *)base;
-
-#if defined(CONTEXT_ASAN) || defined(CONTEXT_TSAN)
-    make_fiber(c, low, top, enter);
-    enter = first_arrival;
-#else
-    (void)low;
-#endif
-    // The registers that nobody reads are zero, the frame pointer above all: walks end there.
-    memset(frame, 0, offsetof(struct entry_frame, call));
-    frame->low_mark = (uintptr_t)ret_low_mark;
-    *ret_low_mark = (void *)(base + bytes);
-    frame->leave = (uintptr_t)leave;
-    frame->enter = (uintptr_t)enter;
-    frame->base = base;
-    frame->fn = (uintptr_t)fn;
-    frame->entry = only_ints ? (uintptr_t)arch_entry_ints : (uintptr_t)arch_entry;
-    memcpy(&frame->call, call, only_ints ? sizeof(call->ints) : sizeof(*call));
-    c->sp = frame;
-}
 
 // ---- A call on another stack -------------------------------------------------------------------
 

@@ -40,7 +40,7 @@ void lock_acquire_slow(struct lock *l)
 #if defined(COIR_DEBUG) || defined(COIR_MODEL)
 // A count of four bits a rank, but all the rest for OBJECT: a select holds many. A closing
 // scope holds its outer one's.
-#define OBJECT_SHIFT 44u
+#define OBJECT_SHIFT 48u
 
 static_assert((LOCK_RANK_COUNT - 1) * 4 <= OBJECT_SHIFT, "every rank has its count");
 

@@ -28,6 +28,7 @@ enum lock_rank {
     LOCK_RANK_SELF,    // what a thread waits for, within reach of a cancel
     LOCK_RANK_TIMERS,  // an expiry asks pollers to cancel
     LOCK_RANK_IDLE,
+    LOCK_RANK_FRESH,
     LOCK_RANK_GLOBQ,
     LOCK_RANK_STACKS,
     LOCK_RANK_REAP,   // a lent poller

@@ -331,28 +331,18 @@ static void refill(struct stack_cache *c)
     lock_release(&d->lock);
 }
 
-struct stack *stack_get(struct stack_cache *c)
+// The hot half is empty.
+struct stack *stack_get_slow(struct stack_cache *c)
 {
-    if (c->hot.n == 0) {
-        c->hot = c->cold;
-        c->cold = (struct stack_list){0};
-        if (c->hot.n == 0) refill(c);
-        if (c->hot.n == 0) return NULL;
-    }
-    c->hot.n--;
-    struct stack *s = pop(&c->hot.first);
-    if (c->hot.first) { // whoever spawns one spawns another
-        __builtin_prefetch(c->hot.first, 1);
-        __builtin_prefetch((char *)c->hot.first + CACHE_LINE, 1);
-        __builtin_prefetch((char *)c->hot.first + 2 * CACHE_LINE, 1);
-    }
-    return s;
+    c->hot = c->cold;
+    c->cold = (struct stack_list){0};
+    if (c->hot.n == 0) refill(c);
+    return c->hot.n > 0 ? stack_get(c) : NULL;
 }
 
-void stack_put(struct stack_cache *c, struct stack *s)
+// The hot half is full.
+void stack_put_slow(struct stack_cache *c)
 {
-    list_put(&c->hot, s);
-    if (c->hot.n < STACK_HALF) return;
     give(c->depot, &c->cold);
     c->cold = c->hot;
     c->hot = (struct stack_list){0};

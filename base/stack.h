@@ -116,9 +116,32 @@ void stack_depot_fini(struct stack_depot *d);
 void stack_cache_init(struct stack_cache *c, struct stack_depot *d);
 void stack_cache_drain(struct stack_cache *c); // gives its stacks to the depot
 
+struct stack *stack_get_slow(struct stack_cache *c);
+void stack_put_slow(struct stack_cache *c);
+
 // A default stack; NULL: out of memory, address space or guards. Owner of c.
-struct stack *stack_get(struct stack_cache *c);
-void stack_put(struct stack_cache *c, struct stack *s);
+static inline struct stack *stack_get(struct stack_cache *c)
+{
+    struct stack *s = c->hot.first;
+
+    if (__builtin_expect(!s, 0)) return stack_get_slow(c);
+    c->hot.n--;
+    c->hot.first = s->next;
+    if (s->next) { // whoever spawns one spawns another
+        __builtin_prefetch(s->next, 1);
+        __builtin_prefetch((char *)s->next + CACHE_LINE, 1);
+        __builtin_prefetch((char *)s->next + 2 * CACHE_LINE, 1);
+    }
+    return s;
+}
+
+static inline void stack_put(struct stack_cache *c, struct stack *s)
+{
+    s->next = c->hot.first;
+    if (c->hot.n++ == 0) c->hot.last = s;
+    c->hot.first = s;
+    if (__builtin_expect(c->hot.n == STACK_HALF, 0)) stack_put_slow(c);
+}
 
 // The same without a cache. Any thread.
 struct stack *stack_get_direct(struct stack_depot *d);

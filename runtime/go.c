@@ -15,6 +15,7 @@
 #include "runtime/runtime.h"
 #include "sched/g.h"
 #include "sched/park.h"
+#include "sched/spawn.h"
 
 #define STACK_LEAST ((size_t)16 << 10)
 #define STACK_MOST ((size_t)1 << 30)
@@ -25,16 +26,20 @@
 static_assert(sizeof(struct arch_call) <= OS_SCRATCH_BYTES,
               "the area of an ordinary thread");
 
-// Called by the stub, which has saved every argument register before.
-__attribute__((noinline)) struct arch_call *spawn_capture_area(void)
+static struct arch_call *capture_of(struct m *m)
 {
-    struct m *m = m_self();
-
     return m ? &m->capture : os_scratch();
 }
 
+// Called by the stub, which has saved every argument register before.
+__attribute__((noinline)) struct arch_call *spawn_capture_area(void)
+{
+    return capture_of(m_self());
+}
+
 // Counts a failed spawn, and says so once a second at most.
-static int failed(coir_runtime *rt, int err, const coir_site *site)
+__attribute__((cold, noinline)) static int failed(coir_runtime *rt, int err,
+                                                  const coir_site *site)
 {
     int64_t now = clock_now();
     int64_t last = load_relaxed(&rt->spawn_logged); // relaxed, all: statistics
@@ -50,11 +55,17 @@ static int failed(coir_runtime *rt, int err, const coir_site *site)
     return err;
 }
 
-int runtime_spawn(coir_runtime *rt, const coir_options *opts, struct spawn *how)
+static coir_runtime *runtime_of(struct m *m)
+{
+    return m && m->g ? container_of(m->sched, coir_runtime, sched) : NULL;
+}
+
+int runtime_spawn(struct m *m, coir_runtime *rt, const coir_options *opts,
+                  struct spawn *how)
 {
     if (!how->fn) return -EINVAL;
     if (!rt && opts) rt = opts->rt;
-    if (rt ? runtime_here(rt) < 0 : !(rt = runtime_self())) return -EPERM;
+    if (rt ? runtime_here(rt) < 0 : !(rt = runtime_of(m))) return -EPERM;
     if (opts) {
         if (opts->stack_bytes &&
             (opts->stack_bytes < STACK_LEAST || opts->stack_bytes > STACK_MOST))
@@ -63,19 +74,34 @@ int runtime_spawn(coir_runtime *rt, const coir_options *opts, struct spawn *how)
         how->name = opts->name;
         how->stack_bytes = opts->stack_bytes;
     }
-    int err = sched_spawn(&rt->sched, how);
+    int err = sched_spawn(&rt->sched, m, how);
     return err < 0 ? failed(rt, err, how->site) : 0;
+}
+
+int runtime_spawn_captured(coir_runtime *rt, const coir_options *opts, void (*fn)(void),
+                           const coir_site *site, void (*born)(void *arg, struct g *g),
+                           void *born_arg)
+{
+    struct m *m = m_self();
+
+    if (!rt && !opts && fn && m && m->g) {
+        int err = spawn_plain(m, fn, site->only_ints, site, born, born_arg);
+        return err < 0 ? failed(runtime_of(m), err, site) : 0;
+    }
+    struct spawn how = {.call = capture_of(m),
+                        .only_ints = site->only_ints,
+                        .fn = fn,
+                        .site = site,
+                        .born = born,
+                        .born_arg = born_arg};
+
+    return runtime_spawn(m, rt, opts, &how);
 }
 
 int coir_spawn_commit_(coir_runtime *rt, const coir_options *opts, void (*fn)(void),
                        const coir_site *site)
 {
-    struct spawn how = {.call = spawn_capture_area(),
-                        .only_ints = site->only_ints,
-                        .fn = fn,
-                        .site = site};
-
-    return runtime_spawn(rt, opts, &how);
+    return runtime_spawn_captured(rt, opts, fn, site, NULL, NULL);
 }
 
 int coir_spawn(coir_runtime *rt, const coir_options *opts, void (*fn)(void *), void *arg)
@@ -85,8 +111,9 @@ int coir_spawn(coir_runtime *rt, const coir_options *opts, void (*fn)(void *), v
 
     memset(call.ints, 0, sizeof(call.ints));
     call.ints[0] = (uintptr_t)arg;
-    if (!rt && !(opts && opts->rt) && !runtime_self()) return -EINVAL;
-    return runtime_spawn(rt, opts, &how);
+    struct m *m = m_self();
+    if (!rt && !(opts && opts->rt) && !runtime_of(m)) return -EINVAL;
+    return runtime_spawn(m, rt, opts, &how);
 }
 
 // ---- Yield and sleep ---------------------------------------------------------------------------

@@ -79,9 +79,14 @@ void runtime_log(coir_runtime *rt, int level, const char *format, ...)
 
 // 'opts' fills what 'how' leaves open; what fails is counted and logged. What coir_go returns.
 struct spawn;
-int runtime_spawn(coir_runtime *rt, const coir_options *opts, struct spawn *how);
-// Where this thread's spawn stub has written.
-struct arch_call *spawn_capture_area(void);
+// m: the M that this thread is, or NULL.
+int runtime_spawn(struct m *m, coir_runtime *rt, const coir_options *opts,
+                  struct spawn *how);
+// The same with the call that this thread's spawn stub has captured; 'born' as in sched/spawn.h.
+struct g;
+int runtime_spawn_captured(coir_runtime *rt, const coir_options *opts, void (*fn)(void),
+                           const coir_site *site, void (*born)(void *arg, struct g *g),
+                           void *born_arg);
 
 // The memory from low to high goes: the caller's scopes that stand there open are cancelled and
 // waited for (scope.c).

@@ -40,6 +40,7 @@
 #include "runtime/runtime.h"
 #include "sched/g.h"
 #include "sched/park.h"
+#include "sched/spawn.h"
 
 #define WALK_STEP 32 // reached under one hold of the lock
 #define OPEN_MARK UINT64_C(0x6f70656e73636f70)
@@ -376,14 +377,8 @@ int coir_scope_commit_(coir_scope *user, const coir_options *opts, void (*fn)(vo
                        const coir_site *site)
 {
     struct scope *s = scope_of(user);
-    struct spawn how = {.call = spawn_capture_area(),
-                        .only_ints = site->only_ints,
-                        .fn = fn,
-                        .site = site,
-                        .born = adopt,
-                        .born_arg = s};
 
-    return s ? runtime_spawn(NULL, opts, &how) : -EINVAL;
+    return s ? runtime_spawn_captured(NULL, opts, fn, site, adopt, s) : -EINVAL;
 }
 
 int coir_scope_spawn(coir_scope *user, const coir_options *opts, int (*fn)(void *),
@@ -399,7 +394,7 @@ int coir_scope_spawn(coir_scope *user, const coir_options *opts, int (*fn)(void 
                         .born = adopt,
                         .born_arg = s};
 
-    return s ? runtime_spawn(NULL, opts, &how) : -EINVAL;
+    return s ? runtime_spawn(m_self(), NULL, opts, &how) : -EINVAL;
 }
 
 // What fn left in the result register, as the type that it was spawned with says.

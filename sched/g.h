@@ -44,20 +44,34 @@ enum { G_DEAD, G_RUNNABLE, G_RUNNING, G_PARKING, G_PARKED };
 // Where a coroutine was spawned; the public macro makes it (coir/spawn.h).
 struct coir_site;
 
-// Three cache lines are touched in a life without deadline or name: most of what a spawn costs is
-// fetching them, so what is written at a spawn stands together.
+// Three cache lines are touched in a life without deadline or name, and no other in a wait: most of
+// what these cost is fetching them, so what is written at a spawn and at a wait stands together.
 struct g {
     struct stack stack; // first: the depot knows a stack by its descriptor
 
-    // Of the queue it is in (I3): any but the stack of new ones, or that one (runq.h, Q6).
-    union {
-        struct queue_node node;
-        struct g *below;
-    };
-    struct g *above;
+    struct queue_node node; // of the queue it is in (I3)
 
     // Constant from start to end.
     struct sched *sched;
+
+    // Its own while it runs; its resumer's before.
+    struct task task; // the state word is task.state
+    struct context context;
+    int saved_errno;
+    uint8_t budget;  // inline successes left before it yields
+    bool sized;      // its stack has a mapping of its own
+    bool named;      // 'name' is set
+    bool has_locals; // 'locals' is set
+    struct cancel cancel;
+
+    // Constant from start to end.
+    uint64_t id;
+    const struct coir_site *site;
+
+    // Its own: regions that may block which it is in; what lies above low_mark outlives the return
+    // of its function (arch/context.h).
+    uint16_t blocking;
+    void *low_mark;
 
     // Atomic, for who looks from outside: what its last wait was for, a word or two of static text
     // ("chan recv"), and the object's address or the descriptor's number. It stays there when the
@@ -66,32 +80,14 @@ struct g {
     atomic_ptr(const void) waits_at;
     atomic_i64 since; // when that wait was opened, by the coarse clock
 
-    // Its own while it runs; its resumer's before.
-    struct task task; // the state word is task.state
-    struct context context;
-    int saved_errno;
-    uint8_t budget;    // inline successes left before it yields
-    bool sized;        // its stack has a mapping of its own
-    bool named;        // 'name' is set
-    bool has_locals;   // 'locals' is set
-    uint16_t blocking; // regions that may block which it is in
-    struct cancel cancel;
-
-    // Constant from start to end.
-    uint64_t id;
-    const struct coir_site *site;
-
-    // Its own: what lies above outlives the return of its function (arch/context.h).
-    void *low_mark;
-
     // Guarded by the lock of the scope whose child it is (runtime/scope.c).
     struct list_node child_node;
 
-    // Its own, while it does not run and there is C++ in the process; empty when it is DEAD.
-    struct os_exceptions exceptions;
-
     // Guarded by the lock of the timers it is in (sched/timer.h).
     struct timer timer;
+
+    // Its own, while it does not run and there is C++ in the process; empty when it is DEAD.
+    struct os_exceptions exceptions;
 
     // Atomic: what a cancel has to reach while the wait is OPEN_IO (park.c).
     atomic_ptr(struct poller) io_poller;

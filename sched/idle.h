@@ -17,9 +17,9 @@
 //     it in the last look counts as spinning again.
 // W4  A lone coroutine in a 'next' slot wakes nobody (a hand-over on the same core costs nothing,
 //     a wake 25 to 45 us); if its P does not come to it, sysmon wakes a thief (sysmon.h).
-// W5  A worker wakes another for its own ring only when that ring has not been empty for a few
-//     times the price of a wake: short work is done sooner where its memory is warm. It is
-//     nobody's last chance: the worker runs its ring itself, and while it is stuck sysmon looks.
+// W5  A worker wakes another for its own ring and new ones only when these have not been empty for
+//     a few times the price of a wake: short work is done sooner where its memory is warm. It is
+//     nobody's last chance: the worker runs them itself, and while it is stuck sysmon looks.
 //     What comes from outside, into the global queue, wakes at once.
 // W6  An idle P has a home: the M that held it last, which sleeps until that P's earliest
 //     timer. Who takes an idle P without that M being woken for it makes that M a spare.

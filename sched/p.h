@@ -55,8 +55,9 @@ struct p {
     // Owner M only.
     uint32_t next_runs;   // times in a row that 'next' was run
     uint32_t pushes;      // into the ring
-    int64_t queued_since; // cycles: since when the ring is not empty, or was last offered
-    bool was_empty;       // the ring, since queued_since was set
+    int64_t queued_since; // cycles: since when somebody waits, or they were last offered
+    int64_t oldest_at;    // when the oldest new one had its turn
+    bool was_empty;       // nobody waited, since queued_since was set
     uint64_t id_first,
         id_last; // coroutine ids taken from the process's counter, not yet used
     struct rand rand;

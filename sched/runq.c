@@ -35,14 +35,6 @@ unsigned runq_push(struct runq *q, struct g *g, struct queue *overflow)
     }
 }
 
-bool runq_fill_next(struct runq *q, struct g *g)
-{
-    if (load_relaxed(&q->next)) return false; // relaxed: only the owner fills it (Q4)
-    // [RUNQ-NEXT] release, pairs with itself: who takes g sees it whole.
-    store_release(&q->next, g);
-    return true;
-}
-
 struct g *runq_put_next(struct runq *q, struct g *g)
 {
     if (q->alone) {
@@ -69,49 +61,6 @@ struct g *runq_take_next(struct runq *q)
     // [RUNQ-NEXT] acq_rel, pairs with itself: a thief may be quicker.
     return swap_acq_rel(&q->next, NULL);
 }
-
-// ---- New ones, where nobody steals ---------------------------------------------------------
-
-void runq_push_fresh(struct runq *q, struct g *g)
-{
-    struct g *below = load_own(&q->fresh);
-
-    g->below = below;
-    g->above = NULL;
-    if (below)
-        below->above = g;
-    else
-        q->oldest = g;
-    store_relaxed(&q->fresh, g); // relaxed: Q5
-}
-
-struct g *runq_pop_fresh(struct runq *q)
-{
-    struct g *g = load_own(&q->fresh);
-
-    if (!g) return NULL;
-    if (g->below)
-        g->below->above = NULL;
-    else
-        q->oldest = NULL;
-    store_relaxed(&q->fresh, g->below); // relaxed: Q5
-    return g;
-}
-
-struct g *runq_pop_oldest(struct runq *q)
-{
-    struct g *g = q->oldest;
-
-    if (!g) return NULL;
-    q->oldest = g->above;
-    if (g->above)
-        g->above->below = NULL;
-    else
-        store_relaxed(&q->fresh, NULL); // relaxed: Q5
-    return g;
-}
-
-// ---- The ring, again -----------------------------------------------------------------------
 
 // The one after will run soon: its first lines come while this one runs.
 static void fetch_soon(struct runq *q, uint32_t i, uint32_t tail)

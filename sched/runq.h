@@ -15,9 +15,8 @@
 //
 // Q5  A queue that is 'alone' has no thieves (a runtime of one worker): its owner moves head and
 //     empties next by plain stores. A locked instruction is a fifth of a switch.
-// Q6  It also keeps new coroutines on a stack, 'fresh', the last one first: a tree of spawns is
-//     walked depth first, and needs as many stacks as it is deep, not as it is wide. The oldest
-//     of them has its turn too, now and then.
+//
+// New coroutines do not stand in the ring but in 'fresh', the last one first (fresh.h).
 //
 // Source: the shape of Go's runq (runqput, runqgrab), which is the bounded case of Chase and
 // Lev, "Dynamic circular work-stealing deque", SPAA 2005, with FIFO order at the owner's end
@@ -33,6 +32,7 @@
 
 #include "base/atomic.h"
 #include "base/list.h"
+#include "sched/fresh.h"
 
 struct g;
 
@@ -51,10 +51,9 @@ struct runq {
     alignas(CACHE_LINE) atomic_u32 head;
     alignas(CACHE_LINE) atomic_u32 tail;
     atomic_ptr(struct g) next;
-    atomic_ptr(
-        struct g) fresh; // Q6: the top; the owner's, others look whether it is empty
-    struct g *oldest;    // the bottom; the owner's
     atomic_ptr(struct g) slots[RUNQ_SIZE];
+
+    struct fresh fresh; // its own orders
 };
 
 // Owner. Appends g. When the ring is full, half of it and g go into *overflow in order, for the
@@ -62,14 +61,13 @@ struct runq {
 unsigned runq_push(struct runq *q, struct g *g, struct queue *overflow);
 
 // Owner. Puts g into the next slot if that is empty.
-bool runq_fill_next(struct runq *q, struct g *g);
-
-// Owner of a queue that is alone. Puts a new coroutine on the stack; takes the last one,
-// or NULL.
-void runq_push_fresh(struct runq *q, struct g *g);
-struct g *runq_pop_fresh(struct runq *q);
-// Takes the one that has stood there longest, or NULL.
-struct g *runq_pop_oldest(struct runq *q);
+static inline bool runq_fill_next(struct runq *q, struct g *g)
+{
+    if (load_relaxed(&q->next)) return false; // relaxed: only the owner fills it (Q4)
+    // [RUNQ-NEXT] release, pairs with itself: who takes g sees it whole.
+    store_release(&q->next, g);
+    return true;
+}
 
 // Owner. Puts g into the next slot; returns who was there, or NULL.
 struct g *runq_put_next(struct runq *q, struct g *g);
@@ -90,11 +88,11 @@ static inline bool runq_empty(struct runq *q)
 {
     // relaxed: the caller's fence orders it against its own announcement
     return load_relaxed(&q->head) == load_relaxed(&q->tail) && !load_relaxed(&q->next) &&
-           !load_relaxed(&q->fresh);
+           fresh_len(&q->fresh) == 0;
 }
 
 static inline uint32_t runq_len(struct runq *q)
 {
     // relaxed: a hint
-    return load_relaxed(&q->tail) - load_relaxed(&q->head);
+    return load_relaxed(&q->tail) - load_relaxed(&q->head) + fresh_len(&q->fresh);
 }

@@ -2,27 +2,27 @@
 #include "sched/sched.h"
 
 #include <errno.h>
-#include <string.h>
 
 #include "base/clock.h"
 #include "base/maybe.h"
 #include "base/panic.h"
 #include "sched/g.h"
 #include "sched/park.h"
+#include "sched/spawn.h"
 
-#define SPIN_ROUNDS 4   // tours of all others before an M sleeps
-#define OFFER_EVERY 16u // pushes or runs between two looks at the clock
+#define SPIN_ROUNDS 4 // tours of all others before an M sleeps
 #define OFFER_CYCLES                                                                     \
     500000 // 150 to 200 us: a few times what a wake and the first misses cost
+#define OLDEST_NS 1000000  // between two turns of the oldest new one
 #define THIEF_PATIENCE 200 // breaths that a thief gives a 'next' before it takes it
 
 // ---- Queues ----------------------------------------------------------------------------------
 
-// Somebody waits in p's ring: wakes another worker for it, but only when the ring has not been
-// empty for so long that the wake is worth its price (W5).
-static void offer(struct p *p)
+// Only when p has not been without such for so long that the wake is worth its price.
+void sched_offer(struct p *p)
 {
-    if (load_relaxed(&p->sched->idle.n) == 0) return; // relaxed: a look
+    // relaxed: a look
+    if (p->sched->n_p == 1 || load_relaxed(&p->sched->idle.n) == 0) return;
     int64_t now = clock_cycles();
     if (p->was_empty) p->queued_since = now;
     p->was_empty = false;
@@ -39,7 +39,7 @@ static void push_tail(struct p *p, struct g *g)
     unsigned n = runq_push(&p->runq, g, &overflow);
 
     if (n > 0) globq_push(&p->sched->globq, &overflow, n);
-    if (++p->pushes % OFFER_EVERY == 0 && p->sched->n_p > 1) offer(p);
+    if (++p->pushes % SCHED_OFFER_EVERY == 0) sched_offer(p);
 }
 
 void sched_push(struct m *m, struct g *g)
@@ -82,17 +82,13 @@ void sched_push_next(struct m *m, struct g *g)
     if (kicked) push_tail(m->p, kicked); // a lone one wakes nobody (W4)
 }
 
-// A new coroutine: the first of a batch is next. The others stand behind all in their order where
-// thieves are; else the last one comes first (Q6).
-static void push_new(struct m *m, struct g *g)
+void sched_push_overflow(struct p *p, struct g *g)
 {
-    struct runq *q = &m->p->runq;
+    struct queue overflow = {0};
+    unsigned n = fresh_make_room(&p->runq.fresh, &overflow);
 
-    if (runq_fill_next(q, g)) return;
-    if (q->alone)
-        runq_push_fresh(q, g);
-    else
-        push_tail(m->p, g);
+    if (n > 0) globq_push(&p->sched->globq, &overflow, n);
+    must(fresh_push(&p->runq.fresh, g));
 }
 
 void sched_push_outside(struct g *g)
@@ -122,13 +118,12 @@ static struct g *pick(struct p *p)
     }
     p->next_runs = 0;
     // New ones and those who come back take turns.
-    if (tick % 2 && (g = runq_pop_fresh(&p->runq))) return g;
-    if ((g = runq_pop(&p->runq))) {
-        if (tick % OFFER_EVERY == 0 && p->sched->n_p > 1) offer(p);
+    if (tick % 2 && (g = fresh_pop(&p->runq.fresh))) return g;
+    if ((g = runq_pop(&p->runq)) || (g = fresh_pop(&p->runq.fresh))) {
+        if (tick % SCHED_OFFER_EVERY == 0) sched_offer(p);
         return g;
     }
     p->was_empty = true;
-    if ((g = runq_pop_fresh(&p->runq))) return g;
     return runq_take_next(&p->runq);
 }
 
@@ -143,14 +138,24 @@ static struct g *take_global(struct m *m, uint32_t most)
     return first;
 }
 
-// Every SCHED_FAIR_TICKS: one of those whom others overtake, from either place in turn.
+// The oldest of the new ones, if it is time. Not at every fair tick: where all that run are short,
+// each of these turns begins one more part of a tree before the last one is through, and what was
+// spawned there and waits fills memory that is not warm (skynet: 26,000 at a time, and 100).
+static struct g *take_oldest(struct p *p)
+{
+    int64_t now = load_relaxed(&p->sched->coarse); // relaxed: we have just written it
+
+    if (now - p->oldest_at < OLDEST_NS && !maybe("the oldest at once")) return NULL;
+    p->oldest_at = now;
+    return fresh_pop_oldest(&p->runq.fresh);
+}
+
+// Every SCHED_FAIR_TICKS: one of those whom others overtake.
 static struct g *take_overtaken(struct m *m)
 {
-    struct g *g = NULL;
+    struct g *g = take_oldest(m->p);
 
-    if (load_own(&m->p->tick) / SCHED_FAIR_TICKS % 2) g = runq_pop_oldest(&m->p->runq);
-    if (!g) g = take_global(m, 1);
-    return g ? g : runq_pop_oldest(&m->p->runq);
+    return g ? g : take_global(m, 1);
 }
 
 // This P's share of the global queue, as much as its empty ring takes well.
@@ -222,6 +227,7 @@ static struct g *steal_round(struct m *m, bool last)
         run_timers(m, &v->timers); // it may be busy, or stuck
         if ((g = runq_pop(&m->p->runq))) return g;
         if (runq_empty(&v->runq)) continue;
+        if ((g = fresh_steal(&m->p->runq.fresh, &v->runq.fresh))) return g;
         if ((g = runq_steal(&m->p->runq, &v->runq, last && waits_in_vain(v)))) return g;
     }
     return NULL;
@@ -272,7 +278,10 @@ static struct g *find_work(struct m *m)
         if (load_own(&m->p->tick) % SCHED_FAIR_TICKS == 0) continue;
         look_outside(m); // a round is over: submit what it queued
         if ((g = pick(m->p))) return g;
-        if (!runq_empty(&m->p->runq)) continue; // that was a fair tick
+        if (!runq_empty(&m->p->runq)) { // that was a fair tick, or a thief is at the last
+            os_pause();
+            continue;
+        }
         if ((g = take_global(m, global_share(m->sched)))) return g;
         if ((g = steal(m))) return g;
         if (m->sched->n_p > 1 && stack_depot_ahead(&m->sched->depot)) continue;
@@ -309,30 +318,6 @@ static void commit_park(struct m *m, struct g *g)
     if (!parked) sched_push(m, g);
 }
 
-static void release(struct m *m, struct g *g)
-{
-    struct p *p = m->p;
-    struct sched *s = g->sched;
-    struct stack *stack = &g->stack;
-
-    timer_forget(g);
-    g_end(g);
-    context_fini(&g->context);
-    if (g->sized) {
-        gtable_clear(&s->gtable, g->stack.index);
-        stack_put_sized(&s->depot, &g->stack);
-    } else if (p) {
-        stack_put(&p->stacks, stack);
-    } else {
-        stack_put_direct(&s->depot, stack);
-    }
-    // [G-ENDED] release, both, pairs with [LIVE-SUM]: what it did is done.
-    if (p)
-        store_release(&p->counts.ended, load_own(&p->counts.ended) + 1);
-    else
-        add_release(&s->ended_away, 1);
-}
-
 // Finishes what the coroutine that ran before on this M began (I4).
 static void finish_left(struct m *m)
 {
@@ -342,7 +327,7 @@ static void finish_left(struct m *m)
     case LEAVE_NOTHING: break;
     case LEAVE_PARK: commit_park(m, g); break;
     case LEAVE_YIELD: push_one_behind_all(m, g); break;
-    case LEAVE_END: release(m, g); break;
+    case LEAVE_END: spawn_release(m, g); break;
     }
     m->left_how = LEAVE_NOTHING;
 }
@@ -395,13 +380,12 @@ void sched_step_aside(struct m *m)
     leave(m, g, LEAVE_YIELD);
 }
 
-// A coroutine's first instructions and its last ones, around fn.
-static void enter_g(void *word)
+void sched_enter_g(void *word)
 {
     arrive(word);
 }
 
-static void leave_g(uintptr_t value)
+void sched_leave_g(uintptr_t value)
 {
     struct m *m = m_self();
 
@@ -478,143 +462,4 @@ void sched_m_main(void *arg)
     sched_note_thread(s, -1);
     // [M-ENDED] release, pairs with [M-REUSED]: the last access but that of its kernel half.
     store_release(&m->ended, 1);
-}
-
-// ---- Spawn -------------------------------------------------------------------------------------
-
-#define ID_BATCH 1024
-
-static uint64_t next_id(struct p *p)
-{
-    static atomic_u64 ids; // of the process: never re-used, 0 is nobody
-
-    if (!p) return add_relaxed(&ids, 1) + 1; // relaxed: a counter
-    if (p->id_first == p->id_last) {
-        p->id_first = add_relaxed(&ids, ID_BATCH) + 1; // relaxed: a counter
-        p->id_last = p->id_first + ID_BATCH;
-    }
-    return p->id_first++;
-}
-
-static struct stack *get_stack(struct sched *s, struct p *p, const struct spawn *how)
-{
-    if (how->stack_bytes) return stack_get_sized(&s->depot, how->stack_bytes);
-    if (p) return stack_get(&p->stacks);
-    return stack_get_direct(&s->depot);
-}
-
-static void put_stack(struct sched *s, struct p *p, struct g *g)
-{
-    if (g->sized)
-        stack_put_sized(&s->depot, &g->stack);
-    else if (p)
-        stack_put(&p->stacks, &g->stack);
-    else
-        stack_put_direct(&s->depot, &g->stack);
-}
-
-static void set_name(struct g *g, const char *name)
-{
-    g->named = name != NULL;
-    if (!name) return;
-    g->name[0] = 0;
-    strncat(g->name, name, G_NAME_BYTES - 1);
-}
-
-// A coroutine on a stack of its own, DEAD still.
-static struct g *make(struct sched *s, struct p *p, const struct spawn *how)
-{
-    struct stack *stack = get_stack(s, p, how);
-    if (!stack) return NULL;
-    struct g *g = container_of(stack, struct g, stack);
-
-    if (!g->sched || g->sched != s || how->stack_bytes) { // its first life
-        g->sched = s;
-        g->sized = how->stack_bytes != 0;
-        if (gtable_set(&s->gtable, stack->index, g) < 0) {
-            g->sched = NULL;
-            put_stack(s, p, g);
-            return NULL;
-        }
-    }
-    g->id = next_id(p);
-    // A wait's number outlives its coroutine (I3a). On a page that the kernel took back and
-    // returned as zeros it starts at the clock: every older life began at its own time and took
-    // more than a nanosecond for a wait, so no number of then comes again.
-    // relaxed, all: nobody knows g yet
-    if (load_own(&g->task.wait) == 0)
-        store_relaxed(&g->task.wait, (uint64_t)clock_now() << 3);
-    store_relaxed(&g->cancel.asked, 0);
-    store_relaxed(&g->timer.home, NULL);
-    g->task.is_thread = false;
-    g->saved_errno = 0;
-    g->budget = G_TICKS;
-    g->cancel.shields = 0;
-    g->cancel.bound = NULL;
-    g->has_locals = false;
-    g->blocking = 0;
-    g->site = how->site;
-    set_name(g, how->name);
-    context_make(&g->context, g->stack.low, g, how->call, how->only_ints, how->fn,
-                 enter_g, leave_g, &g->low_mark);
-    return g;
-}
-
-static bool over_limit(struct sched *s)
-{
-    return s->coroutines_max && sched_live(s) >= s->coroutines_max;
-}
-
-static void count_made(struct m *m)
-{
-    struct p_counts *c = &m->p->counts;
-
-    store_relaxed(&c->made, load_own(&c->made) + 1); // relaxed: see sched_live
-}
-
-static int spawn_outside(struct sched *s, const struct spawn *how)
-{
-    int err = -ECANCELED;
-
-    sched_come_in(s);
-    if (!load_relaxed(&s->stopping)) { // relaxed: ordered by [OUTSIDE-IN]
-        struct g *g = make(s, NULL, how);
-
-        err = g ? 0 : -ENOMEM;
-        if (g) {
-            if (how->born) how->born(how->born_arg, g);
-            g_start(g);
-            add_relaxed(&s->made_outside, 1); // relaxed: see sched_live
-            sched_push_outside(g);
-        }
-    }
-    sched_go_out(s);
-    return err;
-}
-
-// On a coroutine of this runtime.
-static int spawn_inside(struct m *m, struct sched *s, const struct spawn *how)
-{
-    sched_enter_as(m);
-    if (__builtin_expect(!m->p, 0)) return spawn_outside(s, how);
-    struct g *g = make(s, m->p, how);
-
-    if (g) {
-        if (how->born) how->born(how->born_arg, g);
-        g_start(g);
-        count_made(m);
-        push_new(m, g);
-    }
-    sched_leave(m);
-    return g ? 0 : -ENOMEM;
-}
-
-int sched_spawn(struct sched *s, const struct spawn *how)
-{
-    struct m *m = m_self();
-
-    // relaxed: the spawner itself is live
-    if (load_relaxed(&s->stopping)) return -ECANCELED;
-    if (over_limit(s)) return -EAGAIN;
-    return m && m->g && m->sched == s ? spawn_inside(m, s, how) : spawn_outside(s, how);
 }

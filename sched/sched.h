@@ -29,11 +29,10 @@
 #include "sched/p.h"
 #include "sched/sysmon.h"
 
-#define SCHED_FAIR_TICKS 61u // prime, as in Go: no pattern of spawns keeps step with it
-#define SCHED_NEXT_RUNS 3u   // times in a row that 'next' goes before the ring
+#define SCHED_FAIR_TICKS 61u  // prime, as in Go: no pattern of spawns keeps step with it
+#define SCHED_NEXT_RUNS 3u    // times in a row that 'next' goes before the ring
+#define SCHED_OFFER_EVERY 16u // pushes or runs between two looks at the clock
 
-struct arch_call;
-struct coir_site;
 struct offload;
 
 struct sched {
@@ -103,22 +102,6 @@ void sched_fini(struct sched *s);
 // Coroutines that started and did not end. Any thread; exact when nobody spawns.
 uint64_t sched_live(struct sched *s);
 
-// How a coroutine is made.
-struct spawn {
-    const struct arch_call *call;
-    bool only_ints; // nothing of call but the integer registers counts
-    void (*fn)(void);
-    const struct coir_site *site;
-    const char *name;   // NULL: none; copied
-    size_t stack_bytes; // 0: the default
-    // Called, if not NULL, with the new coroutine before anybody can see it.
-    void (*born)(void *arg, struct g *g);
-    void *born_arg;
-};
-
-// Makes a coroutine and queues it. Any thread. 0 | -ENOMEM | -EAGAIN | -ECANCELED (stopping)
-int sched_spawn(struct sched *s, const struct spawn *how);
-
 // Sets the bit 'why' (cancel.h) for g and ends its wait. Any thread, while g cannot end.
 void sched_cancel(struct g *g, uint32_t why);
 // Cancels every coroutine: from now on their waits end with -ECANCELED. Any thread.
@@ -161,6 +144,19 @@ static inline void sched_leave(struct m *m)
 // Where the M has no P: into the global queue.
 void sched_push_next(struct m *m, struct g *g);
 void sched_push(struct m *m, struct g *g);
+void sched_push_overflow(struct p *p, struct g *g);
+// Somebody waits in p's ring, or is new: wakes another worker if that is worth its price (W5).
+void sched_offer(struct p *p);
+// Queues a new coroutine on p, which this M holds: the first of a batch is next.
+static inline void sched_push_new(struct p *p, struct g *g)
+{
+    if (runq_fill_next(&p->runq, g)) {
+        if (runq_len(&p->runq) == 0) p->was_empty = true;
+        return;
+    }
+    if (__builtin_expect(!fresh_push(&p->runq.fresh, g), 0)) sched_push_overflow(p, g);
+    if (++p->pushes % SCHED_OFFER_EVERY == 0) sched_offer(p);
+}
 // The same from a thread that holds no P of g's runtime. What it touches must not be freed under
 // it although g may end the runtime at once: it comes in before it makes g runnable, and goes out
 // afterwards; the end of the runtime waits for it.
@@ -197,6 +193,10 @@ struct m *sched_new_m(struct sched *s);
 // Around code on a coroutine that may block; they nest. Elsewhere nothing.
 void sched_blocking_begin(void);
 void sched_blocking_end(void);
+
+// A coroutine's first instructions and its last ones, around its function (context.h).
+void sched_enter_g(void *word);
+void sched_leave_g(uintptr_t value);
 
 // The main function of an M's thread.
 void sched_m_main(void *m);

@@ -64,9 +64,12 @@ static void free_arrays(struct sched *s)
 
 static void make_workers(struct sched *s)
 {
+    bool light = s->n_p == 1 || os_fence_heavy_get();
+
     for (uint32_t i = 0; i < s->n_p; i++) {
         p_init(&s->ps[i], s, i, &s->depot);
         s->ps[i].runq.alone = s->n_p == 1;
+        fresh_init(&s->ps[i].runq.fresh, light);
         idle_add(s, &s->ps[i]);
     }
 }

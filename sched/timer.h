@@ -60,8 +60,14 @@ static inline void timer_disarm(struct timer *t)
     // relaxed: a run that still sees the old time claims with an old ticket and fails
     store_relaxed(&t->when, INT64_MAX);
 }
-// g ends. Its successor, before the stack is reused.
+// Takes g's entry out of the heap it is in, if any. g itself, or who takes it apart.
 void timer_forget(struct g *g);
+// False: it is in no heap, and only its coroutine puts it into one.
+static inline bool timer_is_in_heap(struct timer *t)
+{
+    // [TIMER-HOME] acquire, pairs with [TIMER-OUT]: a run that dropped it is done with it.
+    return load_acquire(&t->home) != NULL;
+}
 
 // Coroutines whose deadline has passed and whose waits this call claimed, as a queue of their
 // nodes, for the caller to make runnable: outcome is -ETIMEDOUT. Waits for I/O are not claimed;

@@ -60,10 +60,17 @@ static bool has_ring_work(struct sched *s)
     return false;
 }
 
+static bool has_new(struct sched *s)
+{
+    for (uint32_t i = 0; i < s->n_p; i++)
+        if (s->ps[i].runq.fresh.head.value != s->ps[i].runq.fresh.tail.value) return true;
+    return false;
+}
+
 static bool has_next(struct sched *s)
 {
     for (uint32_t i = 0; i < s->n_p; i++)
-        if (s->ps[i].runq.next.value || s->ps[i].runq.fresh.value) return true;
+        if (s->ps[i].runq.next.value) return true;
     return false;
 }
 
@@ -71,6 +78,7 @@ static void check_queues(struct sched *s)
 {
     if (s->globq.n.value) sim_fail("work stands in the global queue and nobody runs");
     if (has_ring_work(s)) sim_fail("work stands in a ring and nobody runs");
+    if (has_new(s)) sim_fail("a new coroutine stands there and nobody runs");
     if (has_next(s)) sim_fail("work stands in a 'next' and nobody runs");
 }
 

@@ -14,6 +14,7 @@ const struct scene scenes[] = {
     {"toy_lock", toy_lock, SCENE_TOY},
     {"toy_bias", toy_bias, SCENE_TOY},
     {"toy_runq", toy_runq, SCENE_TOY},
+    {"toy_fresh", toy_fresh, SCENE_TOY},
     {"toy_clock", toy_clock, SCENE_TOY},
     {"park_ready_race", scene_park_ready, 0},
     {"timed_then_untimed", scene_timed_then_untimed, 0},

@@ -8,6 +8,7 @@
 #include "base/lock.h"
 #include "base/parker.h"
 #include "base/platform.h"
+#include "sched/fresh.h"
 #include "sched/g.h"
 #include "sched/runq.h"
 #include "tests/model/sim.h"
@@ -251,6 +252,73 @@ void toy_runq(void)
     for (struct queue_node *n; (n = queue_pop(&overflow));) take(g_of_node(n));
     for (int i = 0; i < 2; i++) os_thread_join(threads[i]);
     sim_expect_eq(load_relaxed(&toy->n_taken), ITEMS); // relaxed: joined
+    os_free(toy->items);
+    os_free(toy);
+}
+
+// ---- New ones ---------------------------------------------------------------------------
+
+static struct {
+    struct fresh owner, thieves[2];
+} * toy_new;
+
+static void thieve_new(void *arg)
+{
+    struct fresh *mine = arg;
+    struct g *g;
+
+    for (int i = 0; i < 12; i++) {
+        if ((g = fresh_steal(mine, &toy_new->owner))) take(g);
+        while ((g = fresh_pop(mine))) take(g);
+        choice_point();
+    }
+}
+
+static void make_new(struct fresh *f, bool light)
+{
+    fresh_init(f, light);
+    // relaxed: before any thread
+    store_relaxed(&f->head, UINT32_MAX - 2);
+    store_relaxed(&f->claim, UINT32_MAX - 2);
+    store_relaxed(&f->tail, UINT32_MAX - 2);
+    fence_seq_cst(); // [TOY-START] seq_cst, no partner: the simulator shows the stores
+}
+
+// One more, taken off at the other end in between; the last ones are wanted by all.
+static void push_some_pop_some(struct fresh *f, uint32_t i)
+{
+    struct queue overflow = {0};
+    struct g *g;
+
+    if (!fresh_push(f, &toy->items[i])) {
+        fresh_make_room(f, &overflow);
+        sim_expect(fresh_push(f, &toy->items[i]));
+    }
+    for (struct queue_node *n; (n = queue_pop(&overflow));) take(g_of_node(n));
+    if (i % 5 == 1 && (g = fresh_pop_oldest(f))) take(g);
+    for (uint32_t n = i % 4 == 3 ? 3 : 0; n > 0; n--)
+        if ((g = fresh_pop(f))) take(g);
+}
+
+void toy_fresh(void)
+{
+    bool light = sim_choose(2, 1);
+    struct os_thread threads[2];
+    struct g *g;
+
+    toy = os_alloc(sizeof(*toy), alignof(struct toy_queue));
+    toy->items = os_alloc(ITEMS * sizeof(struct g), alignof(struct g));
+    toy_new = os_alloc(sizeof(*toy_new), CACHE_LINE);
+    make_new(&toy_new->owner, light);
+    for (int i = 0; i < 2; i++) {
+        make_new(&toy_new->thieves[i], light);
+        threads[i] = start(thieve_new, &toy_new->thieves[i]);
+    }
+    for (uint32_t i = 0; i < ITEMS; i++) push_some_pop_some(&toy_new->owner, i);
+    for (int i = 0; i < 2; i++) os_thread_join(threads[i]);
+    while ((g = fresh_pop(&toy_new->owner))) take(g);
+    sim_expect_eq(load_relaxed(&toy->n_taken), ITEMS); // relaxed: joined
+    os_free(toy_new);
     os_free(toy->items);
     os_free(toy);
 }

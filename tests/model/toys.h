@@ -9,4 +9,5 @@ void toy_torn_wait(void);       // a sleeper that looks before it announces: mus
 void toy_lock(void);            // base/lock.c: never two inside
 void toy_bias(void);            // base/bias.c: the same, one of them being its thread
 void toy_runq(void);            // sched/runq.c: an owner and two thieves
+void toy_fresh(void);           // sched/fresh.c: the same, the owner at the other end
 void toy_clock(void);           // deadlines are never early, and pass in their order

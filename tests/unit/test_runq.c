@@ -124,24 +124,6 @@ static void *steal_until_all_are_taken(void *arg)
     return NULL;
 }
 
-Test(runq, the_newest_comes_first_and_the_oldest_has_its_turn)
-{
-    struct runq *q = queue_at(0);
-
-    for (int i = 0; i < 5; i++) runq_push_fresh(q, &gs[i]);
-    cr_assert(!runq_empty(q));
-    cr_assert_eq(runq_pop_fresh(q), &gs[4]);
-    cr_assert_eq(runq_pop_oldest(q), &gs[0]);
-    cr_assert_eq(runq_pop_oldest(q), &gs[1]);
-    runq_push_fresh(q, &gs[5]);
-    cr_assert_eq(runq_pop_fresh(q), &gs[5]);
-    cr_assert_eq(runq_pop_fresh(q), &gs[3]);
-    cr_assert_eq(runq_pop_oldest(q), &gs[2]);
-    cr_assert_null(runq_pop_oldest(q));
-    cr_assert_null(runq_pop_fresh(q));
-    cr_assert(runq_empty(q));
-}
-
 Test(runq, two_thieves_and_the_owner_take_each_item_once, .timeout = 120)
 {
     struct runq *q = queue_at(UINT32_MAX - 1000);
