@@ -468,17 +468,25 @@ static void note_line(void *arg, int level, const char *line)
 
 static void greedy(void)
 {
-    while (!get(&n_named)) continue; // until the log has it
+    int64_t until = coir_after(200 * COIR_MS);
+
+    while (coir_now() < until && !get(&n_named)) continue;
+    add(&n_ended, 1);
 }
 
+// On a slow machine a handler's answer may come too late for its line: so again and again.
 static int the_log_names_a_hog(void *arg)
 {
+    int n = 0;
+
     (void)arg;
-    n_named = 0;
-    // On every worker: where nobody is harmed nothing is said.
-    for (unsigned i = 0; i < config.workers; i++)
-        expect_eq(coir_go_with(coir_opts(.name = "greedy"), greedy), 0);
-    while (!get(&n_named)) expect_eq(coir_sleep(COIR_MS), 0);
+    n_named = n_ended = 0;
+    while (!get(&n_named)) {
+        // On every worker: where nobody is harmed nothing is said.
+        for (unsigned i = 0; i < config.workers; i++, n++)
+            expect_eq(coir_go_with(coir_opts(.name = "greedy"), greedy), 0);
+        while (get(&n_ended) < n) expect_eq(coir_sleep(COIR_MS), 0);
+    }
     return 0;
 }
 
