@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// hogs - coroutines that are lost in foreign code now and then, on more workers than processors, and
+// hogs - coroutines that are lost in foreign code now and then, on more workers than processors:
 // laws that must hold whatever happened.
 //
 // Each round takes from the seed: workers (up to four a processor), driver, pump, threads_max, how
