@@ -201,6 +201,21 @@ static void look_outside(struct m *m)
     run_timers(m, &m->p->timers);
 }
 
+// Before those who stand in the ring of a P that somebody was stuck with come those whose time is
+// over. Else in a crowd that blocks, where a turn takes until the next look of sysmon, nobody's
+// deadline is kept.
+static void put_overdue_first(struct m *m)
+{
+    struct runq *q = &m->p->runq;
+    uint32_t others = runq_len(q);
+    struct queue due = timers_run(&m->p->timers, clock_now());
+
+    if (queue_empty(&due)) return;
+    for (struct queue_node *n; (n = queue_pop(&due));)
+        if (g_ready(g_of_node(n))) push_tail(m->p, g_of_node(n));
+    for (struct g *g; others-- > 0 && (g = runq_pop(q));) push_tail(m->p, g);
+}
+
 // Gives the owner of v a moment to come to its 'next' itself: true if it did not.
 static bool waits_in_vain(struct p *v)
 {
@@ -267,8 +282,11 @@ static struct g *find_work(struct m *m)
 
         // [EXIT-SEEN] acquire, pairs with [EXIT-SET].
         if (load_acquire(&m->sched->exiting)) return NULL;
-        if (!m->p && !find_p(m)) return NULL;
-        if (!m->p) continue;
+        if (!m->p) {
+            if (!find_p(m)) return NULL;
+            if (!m->p) continue;
+            put_overdue_first(m);
+        }
         if (load_own(&m->p->tick) % SCHED_FAIR_TICKS == 0) {
             look_outside(m);
             sched_note_time(m->sched);

@@ -236,6 +236,43 @@ void scene_stalls_are_told(void)
     sim_expect(sim.threads_fail || n_told <= 1); // a line a second
 }
 
+// ---- Deadlines in a crowd that blocks ----------------------------------------------------------
+
+enum { BLOCKERS = 14 };
+
+static void naps_in_crowd(struct pen *p)
+{
+    sim_nap(30 * COIR_MS);
+    world_done(&p->world);
+}
+
+static void ticks_in_crowd(struct pen *p)
+{
+    for (int i = 0; i < 8; i++) {
+        int64_t when = coir_after(COIR_MS);
+        sim_expect_eq(coir_sleep_until(when), 0);
+        int64_t late = coir_now() - when;
+        sim_expect(late >= 0 && (sim.jumps || late < 7 * COIR_MS));
+    }
+    world_done(&p->world);
+}
+
+static void crowd_that_blocks(void *arg)
+{
+    sim_expect_eq(coir_go(ticks_in_crowd, arg), 0);
+    for (int i = 0; i < BLOCKERS; i++) sim_expect_eq(coir_go(naps_in_crowd, arg), 0);
+}
+
+// Each of them keeps a worker for a look or two of sysmon's: who sleeps does not wait for all.
+void scene_ticks_beside_naps(void)
+{
+    struct pen p = {0};
+
+    world_start(&p.world, 1, BLOCKERS + 1);
+    world_go(&p.world, crowd_that_blocks, &p);
+    world_end(&p.world);
+}
+
 // ---- Caps ---------------------------------------------------------------------------------------
 
 static void within_caps(struct pen *p)

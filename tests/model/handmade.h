@@ -18,6 +18,7 @@ void scene_hogs_everywhere(void);
 void scene_in_flight_behind_a_hog(void);
 void scene_hogs_come_and_go(void);
 void scene_stalls_are_told(void);
+void scene_ticks_beside_naps(void);
 void scene_caps(void);
 void scene_threads_that_fail(void);
 

@@ -27,6 +27,7 @@ const struct scene scenes[] = {
     {"in_flight_behind_a_hog", scene_in_flight_behind_a_hog, 0},
     {"hogs_come_and_go", scene_hogs_come_and_go, 0},
     {"stalls_are_told", scene_stalls_are_told, 0},
+    {"ticks_beside_naps", scene_ticks_beside_naps, 0},
     {"caps", scene_caps, 0},
     {"threads_that_fail", scene_threads_that_fail, 0},
     {"short_of_memory", scene_short_of_memory, 0},
