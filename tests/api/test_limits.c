@@ -81,6 +81,20 @@ static void runs_in_little_address_space(void)
     expect(strstr(reason, "address space"));
 }
 
+// As where vm.overcommit_memory is 2: a mapping that becomes writable is refused, without reserve
+// or not. RLIMIT_DATA refuses at the same step, and for this process alone.
+static void runs_on_little_commitment(void)
+{
+    struct rlimit limit;
+
+    limit.rlim_cur = limit.rlim_max = ((rlim_t)status_kib("VmData: %ld") + (128 << 10))
+                                      << 10;
+    expect_eq(setrlimit(RLIMIT_DATA, &limit), 0);
+    config.log = keep_reason;
+    expect_eq(coir_run(&config, spawns_until_it_ends, NULL), 0);
+    expect(strstr(reason, "overcommit"));
+}
+
 static int spawns_some(void *arg)
 {
     coir_chan *c;
@@ -143,6 +157,7 @@ int main(void)
     if (test_slowness() > 1)
         return 0; // a sanitizer's shadows take more than there would be
     expect_eq(child(runs_in_little_address_space), 0);
+    expect_eq(child(runs_on_little_commitment), 0);
     int code = child(runs_with_locked_memory);
     if (code == 77) printf("memory cannot be locked here\n");
     expect(code == 0 || code == 77);

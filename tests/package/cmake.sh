@@ -16,6 +16,14 @@ cat >"$root/project/hello.c" <<'C'
 static int hello(void *arg) { return (void)arg, puts(coir_version()) < 0; }
 int main(void) { return coir_run(NULL, hello, NULL); }
 C
+cat >"$root/project/beside.c" <<'C'
+#include <coir/jemalloc.h>
+int main(void)
+{
+    coir_jemalloc *j;
+    return coir_jemalloc_open(1, &j) < 0 || coir_jemalloc_close(j) < 0;
+}
+C
 cat >"$root/project/CMakeLists.txt" <<'C'
 cmake_minimum_required(VERSION 3.16)
 project(user C)
@@ -26,6 +34,10 @@ if(TARGET coir::static)
   add_executable(static hello.c)
   target_link_libraries(static coir::static)
 endif()
+if(TARGET coir::jemalloc)
+  add_executable(beside beside.c)
+  target_link_libraries(beside coir::jemalloc)
+endif()
 C
 cmake -S "$root/project" -B "$root/out" -Dcoir_DIR="${config%/*}" >"$root/log" 2>&1 &&
     cmake --build "$root/out" >>"$root/log" 2>&1 || { cat "$root/log"; exit 1; }
@@ -34,6 +46,7 @@ ldd "$root/out/shared" | grep -q "$root/tree.*libcoir.so.0" || { echo "shared: a
 [ -x "$root/out/static" ] || { echo "there is no coir::static"; exit 1; }
 [ "$("$root/out/static")" = "$said" ] || { echo "static says something else"; exit 1; }
 ! ldd "$root/out/static" | grep libcoir || { echo "static is not"; exit 1; }
+if [ -e "${config%/cmake/*}/libcoir_jemalloc.so" ]; then "$root/out/beside"; fi
 sed -i 's/coir 0.1/coir 0.9/' "$root/project/CMakeLists.txt"
 if cmake -S "$root/project" -B "$root/newer" -Dcoir_DIR="${config%/*}" >/dev/null 2>&1; then
     echo "version 0.9 was asked for and found"
