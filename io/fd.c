@@ -94,7 +94,8 @@ static int know_locked(struct fd *f, int number, enum fd_side side)
     f->is_socket = kind == S_IFSOCK;
     f->is_file = kind == S_IFREG || kind == S_IFBLK;
     f->is_direct = f->is_file && os_fcntl_getfl(number) & O_DIRECT;
-    f->more = f->at_once = false;
+    f->more = false;
+    f->at_once = true; // who connects mostly says something at once
     return 0;
 }
 
