@@ -68,8 +68,9 @@ static void as_docker(scmp_filter_ctx filter)
     allow(filter, "arch_prctl");
     allow(filter, "modify_ldt");
     for (size_t i = 0; i < sizeof(personalities) / sizeof(personalities[0]); i++)
-        allow_if(filter, SCMP_SYS(personality), SCMP_A0(SCMP_CMP_EQ, personalities[i]));
-    allow_if(filter, SCMP_SYS(socket), SCMP_A0(SCMP_CMP_NE, AF_VSOCK));
+        allow_if(filter, SCMP_SYS(personality),
+                 SCMP_A0(SCMP_CMP_EQ, personalities[i], 0));
+    allow_if(filter, SCMP_SYS(socket), SCMP_A0(SCMP_CMP_NE, AF_VSOCK, 0));
     allow_if(filter, SCMP_SYS(clone), SCMP_A0(SCMP_CMP_MASKED_EQ, NAMESPACES, 0));
     // Its flags cannot be seen: libc falls back to clone.
     refuse(filter, "clone3", ENOSYS);
