@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 // Asks:  what does a random read of 4 KiB cost, 64 at a time?
 // Shows: us a read and, as "cpu_us", the processor time of a read; coroutines with coir_pread
-//        beside 64 threads with pread(2), and beside the limit on a ring, a loop on one thread
-//        that keeps 64 reads in flight ('uring'). The file is in the page cache, or is read past it with
-//        a fourth argument 'direct'; with 'vector' coir_preadv reads what is cached, which goes to
-//        the ring at once. COIR_BENCH_FILE names a file to use and keep
-//        instead of one in /var/tmp.
+//        beside 64 threads with pread(2), and beside the limit on a ring: a loop on one thread
+//        that keeps 64 reads in flight ('uring'). The file is in the page cache, or is read past
+//        it with a fourth argument 'direct'; with 'vector' coir_preadv reads what is cached,
+//        which goes to the ring at once. COIR_BENCH_FILE names a file to use and keep instead
+//        of one in /var/tmp.
 #include "bench/bench.h"
 
 #include <fcntl.h>
