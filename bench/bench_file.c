@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: MIT
 // Asks:  what does a random read of 4 KiB cost, 64 at a time?
 // Shows: us a read and, as "cpu_us", the processor time of a read; coroutines with coir_pread
-//        beside 64 threads with pread(2). The file is in the page cache, or is read past it with
-//        a fourth argument 'direct'; with 'vector' coir_preadv reads what is cached, which goes to
-//        the ring at once. COIR_BENCH_FILE names a file to use and keep
-//        instead of one in /var/tmp.
+//        beside 64 threads with pread(2), and beside the limit on a ring: a loop on one thread
+//        that keeps 64 reads in flight ('uring'). The file is in the page cache, or is read past
+//        it with a fourth argument 'direct'; with 'vector' coir_preadv reads what is cached,
+//        which goes to the ring at once. COIR_BENCH_FILE names a file to use and keep instead
+//        of one in /var/tmp.
 #include "bench/bench.h"
 
 #include <fcntl.h>
+#include <liburing.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -85,6 +87,50 @@ void bench_pthreads(struct bench *b)
     bench_stop(b);
 }
 
+static void start_read(struct io_uring *ring, uint64_t i, char *parts, uint64_t *seeds)
+{
+    struct io_uring_sqe *sqe = io_uring_get_sqe(ring);
+
+    io_uring_prep_read(sqe, file, parts + i * PART, PART,
+                       (uint64_t)next_place(&seeds[i]));
+    sqe->user_data = i;
+}
+
+static void bench_ring(struct bench *b)
+{
+    struct io_uring_params params = {.flags = IORING_SETUP_SINGLE_ISSUER |
+                                              IORING_SETUP_DEFER_TASKRUN};
+    struct io_uring ring;
+    uint64_t seeds[DEPTH];
+    void *parts = NULL;
+    long asked = DEPTH;
+
+    bench_must(io_uring_queue_init_params(DEPTH, &ring, &params) == 0, "ring");
+    bench_must(posix_memalign(&parts, PART, DEPTH * PART) == 0, "memory");
+    bench_start(b);
+    for (uint64_t i = 0; i < DEPTH; i++) {
+        seeds[i] = i;
+        start_read(&ring, i, parts, seeds);
+    }
+    for (long n_done = 0; n_done < b->n;) {
+        struct io_uring_cqe *cqe;
+        unsigned head, n = 0;
+
+        bench_must(io_uring_submit_and_wait(&ring, 1) >= 0, "enter");
+        io_uring_for_each_cqe(&ring, head, cqe)
+        {
+            bench_must(cqe->res == PART, "read");
+            if (asked++ < b->n) start_read(&ring, cqe->user_data, parts, seeds);
+            n++;
+        }
+        io_uring_cq_advance(&ring, n);
+        n_done += n;
+    }
+    bench_stop(b);
+    io_uring_queue_exit(&ring);
+    free(parts);
+}
+
 // Writes the file once, and has it in the cache or on the disk.
 static void prepare(bool direct)
 {
@@ -122,7 +168,8 @@ int main(int argc, char **argv)
     coir_config config = COIR_CONFIG_INIT;
 
     if (argc < 4) {
-        fprintf(stderr, "usage: %s coir|pthreads WORKERS N [direct|vector]\n", argv[0]);
+        fprintf(stderr, "usage: %s coir|pthreads|uring WORKERS N [direct|vector]\n",
+                argv[0]);
         return 2;
     }
     by_vector = argc > 4 && strcmp(argv[4], "vector") == 0;
@@ -133,6 +180,8 @@ int main(int argc, char **argv)
     double before = cpu_seconds();
     if (strcmp(argv[1], "coir") == 0)
         bench_must(coir_run(&config, bench_coir, &b) == 0, "coir_run");
+    else if (strcmp(argv[1], "uring") == 0)
+        bench_ring(&b);
     else
         bench_pthreads(&b);
     printf("{\"value\": %.3f, \"unit\": \"us\", \"n\": %ld, \"cpu_us\": %.3f}\n",

@@ -94,7 +94,8 @@ static int know_locked(struct fd *f, int number, enum fd_side side)
     f->is_socket = kind == S_IFSOCK;
     f->is_file = kind == S_IFREG || kind == S_IFBLK;
     f->is_direct = f->is_file && os_fcntl_getfl(number) & O_DIRECT;
-    f->more = f->at_once = false;
+    f->more = false;
+    f->at_once = true; // who connects mostly says something at once
     return 0;
 }
 
@@ -227,7 +228,8 @@ int fd_back_off(struct fd_use *use, int64_t when, int64_t deadline)
 
 // ---- Running an operation ------------------------------------------------------------------
 
-// park_io calls this when the operation can be cancelled; a close may have come before.
+// park_io calls this when the operation can be cancelled; a close may have come before. What is
+// noted stays when the operation is over: its key names nothing any more (netpoll.h, N3).
 static void note_operation(void *arg, struct poller *np, uint64_t key)
 {
     struct fd_use *use = arg;
@@ -238,16 +240,6 @@ static void note_operation(void *arg, struct poller *np, uint64_t key)
     bool closing = use->fd->closing;
     lock_release(&use->fd->lock);
     if (closing) poller_cancel_owner(np, key, -EBADF);
-}
-
-static int32_t run_on_poller(struct fd_use *use, struct op *op, int64_t deadline)
-{
-    int32_t result = park_io(op, deadline, note_operation, use);
-
-    lock_acquire(&use->fd->lock);
-    use->np = NULL;
-    lock_release(&use->fd->lock);
-    return result;
 }
 
 // Where a thread that waits in poll(2) can be reached; -EBADF: it closes already.
@@ -375,7 +367,7 @@ static int32_t run_waiting(struct fd_use *use, struct op *op, int64_t deadline)
 
     if (!on_coroutine()) return run_on_thread(use, op, deadline);
     if (park_performs(op) && (park_uses_ring() || !op->is_file))
-        result = run_on_poller(use, op, deadline);
+        result = park_io(op, deadline, note_operation, use);
     if (result != OP_NEEDS_HELPER) return result;
     // It was seen to be ready: so a deadline that has passed does not count.
     return run_on_helper(use, op, deadline <= CLOCK_PAST ? CLOCK_NEVER : deadline);

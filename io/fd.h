@@ -37,7 +37,7 @@ struct fd_use {
     enum fd_side side;
     bool waits; // sleeps on 'waiter': for its turn, backing off, or for a helper
     struct waiter waiter;
-    struct poller *np; // its operation in flight, NULL: none
+    struct poller *np; // of its operation, in flight or over; NULL: there was none yet
     uint64_t key;
     int break_fd; // an ordinary thread in poll(2) listens here, -1: none
 };

@@ -32,6 +32,7 @@ struct epoll {
     int fd;
     struct interest **by_fd; // grows; NULL: never waited for
     int n_fds;
+    uint32_t rounds; // waits; one that may have slept counts twice
 };
 
 static struct epoll *epoll_of(const struct poller *np)
@@ -107,6 +108,7 @@ static void wait_for(struct poller *np, struct op *op)
         poller_finish(np, op, op->fd >= 0 ? -ENOMEM : -EBADF);
         return;
     }
+    op->round = e->rounds;
     list_push_back(waits_for_write(op) ? &in->writers : &in->readers, &op->wait_node);
     int err = arm(e, op->fd, in);
     if (err == 0) return;
@@ -114,15 +116,26 @@ static void wait_for(struct poller *np, struct op *op)
     poller_finish(np, op, err == -EPERM ? op_try(op, true) : err); // E2
 }
 
+static void note_end(struct poller *np, struct op *op, int32_t result, bool at_once)
+{
+    // What did not fill the buffer was all that there was.
+    op->more = op->code == OP_RECV && result > 0 && (uint32_t)result == op->len;
+    op->at_once = at_once && result > 0;
+    poller_finish(np, op, result);
+}
+
 static void epoll_submit(struct poller *np, struct op *op)
 {
-    int32_t result = op_try(op, false);
+    int32_t result = -EAGAIN;
 
     op->wait_node = (struct list_node){0};
+    // Where nothing is likely to be there yet, an attempt is a call in vain (as in fill_recv).
+    if (op->code != OP_RECV || op->more_likely || op_wants_eagain(op))
+        result = op_try(op, false);
     if (result == -EAGAIN && !op_wants_eagain(op))
         wait_for(np, op);
     else
-        poller_finish(np, op, result);
+        note_end(np, op, result, true);
 }
 
 static bool epoll_cancel(struct poller *np, struct op *op)
@@ -148,7 +161,7 @@ static void try_waiters(struct poller *np, struct list *ops)
             continue; // others may wait for less
         if (result == -EAGAIN) return;
         list_remove(&op->wait_node);
-        poller_finish(np, op, result);
+        note_end(np, op, result, epoll_of(np)->rounds - op->round <= 1);
     }
 }
 
@@ -181,6 +194,7 @@ static void epoll_wait_(struct poller *np, int64_t deadline)
 
     if (!queue_empty(&np->done)) deadline = CLOCK_PAST;
     if (deadline <= CLOCK_PAST && load_own(&np->in_flight) == 0) return;
+    epoll_of(np)->rounds += deadline > CLOCK_PAST ? 2 : 1;
     int n = os_epoll_wait(epoll_of(np)->fd, events, EVENTS, deadline);
     for (int i = 0; i < n; i++) handle(np, &events[i]);
 }

@@ -89,7 +89,7 @@ struct op {
     uint64_t key;
     int32_t why;    // of the first cancel, 0: none
     bool polling;   // waits for readiness first
-    uint32_t round; // ring: when it was queued, in enters
+    uint32_t round; // when it was queued, in enters or waits
     struct list_node
         wait_node; // epoll: waits for readiness of fd; ring: found no room yet
 };

@@ -8,6 +8,7 @@
 #include <coir/go.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -206,6 +207,83 @@ static int transfer(void *arg)
     return 0;
 }
 
+// ---- A large file -------------------------------------------------------------------------
+
+enum { APART = 10000019 };
+
+static unsigned char mark_at(size_t i)
+{
+    return i % APART == APART - 1 || i == transfer_bytes() - 1
+               ? (unsigned char)(1 + i % 255)
+               : 0;
+}
+
+// A file of holes but for the marks.
+static int make_file(void)
+{
+    FILE *f = tmpfile();
+    int file = f ? fcntl(fileno(f), F_DUPFD_CLOEXEC, 0) : -1;
+
+    expect(file >= 0);
+    expect_eq(fclose(f), 0);
+    for (size_t i = APART - 1; i < transfer_bytes(); i += APART) {
+        unsigned char c = mark_at(i);
+        expect_eq(pwrite(file, &c, 1, (off_t)i), 1);
+    }
+    unsigned char last = mark_at(transfer_bytes() - 1);
+    expect_eq(pwrite(file, &last, 1, (off_t)transfer_bytes() - 1), 1);
+    return file;
+}
+
+static void send_file(int to, int file)
+{
+    off_t at = 0;
+
+    while ((size_t)at < transfer_bytes()) {
+        ssize_t n =
+            coir_sendfile(to, file, &at, transfer_bytes(), coir_after(60 * COIR_SEC));
+        expect(n > 0);
+    }
+    expect_eq(coir_sendfile(to, file, &at, 1, COIR_FOREVER), 0); // its end
+    expect_eq(coir_shutdown(to, SHUT_WR), 0);
+    done();
+}
+
+static int file_transfer(void *arg)
+{
+    unsigned char *piece = malloc(PIECE);
+    char address[40];
+    int listener = listen_here(address);
+    int from = coir_dial(address, coir_after(5 * COIR_SEC));
+    int to = coir_accept(listener, NULL, NULL, 0, coir_after(5 * COIR_SEC));
+    int file = make_file();
+    size_t sum = 0, wrong = 0, marks = 0;
+    ssize_t n;
+
+    (void)arg;
+    coir_waitgroup_add(&group, 1);
+    expect_eq(go(send_file, from, file), 0);
+    while ((n = coir_read(to, piece, PIECE, coir_after(60 * COIR_SEC))) > 0) {
+        for (ssize_t j = 0; j < n; j++) {
+            if (!piece[j]) continue;
+            marks++;
+            wrong += piece[j] != mark_at(sum + (size_t)j);
+        }
+        sum += (size_t)n;
+    }
+    expect_eq(n, 0);
+    expect_eq(sum, transfer_bytes());
+    expect_eq(wrong, 0);
+    expect_eq(marks, transfer_bytes() / APART + 1);
+    expect_eq(coir_waitgroup_wait(&group, COIR_FOREVER), 0);
+    free(piece);
+    expect_eq(coir_close(file), 0);
+    expect_eq(coir_close(from), 0);
+    expect_eq(coir_close(to), 0);
+    expect_eq(coir_close(listener), 0);
+    return 0;
+}
+
 // ---- Slow readers ---------------------------------------------------------------------
 
 enum { SLOW = 50, MUCH = 1 << 20 };
@@ -374,6 +452,7 @@ int main(int argc, char **argv)
         expect_eq(coir_run(&config, backs_off_without_spinning, NULL), 0);
         expect_eq(coir_run(&config, slow_readers_cost_no_memory, NULL), 0);
         if (workers == 2) expect_eq(coir_run(&config, transfer, NULL), 0);
+        if (workers == 2) expect_eq(coir_run(&config, file_transfer, NULL), 0);
     }
     many_connections();
     expect_eq(count_fds(), before);
