@@ -70,6 +70,7 @@ struct sched {
     atomic_u32 stopping; // no more spawns; who goes idle looks whether the last one ended
     atomic_u32 outsiders; // threads without a P of ours that are in a spawn or a ready
     atomic_u32 exiting;   // no coroutine is left: every M ends
+    atomic_u32 n_pinned;  // coroutines that have pins
     // The time, roughly: as old as the last of a worker's sleep, SCHED_FAIR_TICKS of its runs,
     // and sysmon's look. For stamps (decision 12).
     atomic_i64 coarse;
@@ -197,6 +198,12 @@ void sched_blocking_end(void);
 // A coroutine's first instructions and its last ones, around its function (context.h).
 void sched_enter_g(void *word);
 void sched_leave_g(uintptr_t value);
+
+// The running coroutine keeps this thread, which runs nobody else (pin.h); they nest.
+// 0 | -EPERM (no coroutine) | -EAGAIN (no thread beside it; too often)
+int sched_pin(void);
+// 0 | -EPERM (no coroutine) | -EINVAL (it has no pin)
+int sched_unpin(void);
 
 // The main function of an M's thread.
 void sched_m_main(void *m);

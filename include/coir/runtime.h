@@ -178,6 +178,20 @@ COIR_API void coir_blocking_end(void);
 // The calling coroutine's number, never re-used; 0 outside a coroutine. Never waits.
 COIR_API uint64_t coir_id(void);
 
+// The calling coroutine keeps its thread, and its thread runs no other coroutine, until as many
+// unpins; for libraries whose state belongs to a thread (an OpenSSL error queue, a GL context, a
+// locale, a namespace). Each wait then costs one or two wakes of threads where others run:
+// docs/pinning.md. A coroutine that ends pinned takes its thread along; coir_opts(.pinned = true)
+// starts one that is pinned. Never wait; start a thread at most. coir_blocking runs its function
+// on another thread all the same: a pinned coroutine declares with coir_blocking_begin instead.
+// 0 | -EPERM (outside a coroutine) | -EAGAIN (threads_max allows no thread beside those that are
+// pinned, or 65,535 pins)
+COIR_API int coir_pin(void);
+
+// Takes one pin of the calling coroutine back; without any left it may move again. Never waits.
+// 0 | -EPERM (outside a coroutine) | -EINVAL (not pinned)
+COIR_API int coir_unpin(void);
+
 // Runs fn(arg) on a stack of 'bytes' and returns when fn returned: for what is deep (getaddrinfo,
 // TLS, a recursive parser) in a coroutine whose own stack is small. It is a call: the coroutine
 // stays who it is, fn may wait. The stack is mapped for the call, some microseconds and a page

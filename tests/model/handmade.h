@@ -77,6 +77,11 @@ void scene_scope_reading(void);
 void scene_scope_left_open(void);
 void scene_scope_of_a_thread(void);
 
+void scene_pinned_among_others(void);
+void scene_pinned_without_threads(void);
+void scene_pinned_ping_pong(void);
+void scene_pinned_canceled(void);
+
 void scene_run_stuck(void);
 void scene_run_not_stuck(void);
 void scene_run_fed_by_a_thread(void);
