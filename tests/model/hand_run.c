@@ -95,6 +95,8 @@ static void sends_from_outside(void *arg)
 
     for (int i = 0; i < t->rounds; i++) {
         if (sim_choose(2, 1)) os_sleep_until(os_now() + 1000);
+        // The caller looks when the listener has gone to sleep: this one shall end just then.
+        for (uint32_t n = 2 * sim_choose(200, 1); n > 0; n--) choice_point();
         sim_expect_eq(coir_chan_send(t->chan, NULL, COIR_FOREVER), 0);
     }
 }
@@ -113,7 +115,7 @@ static int listens(void *arg)
 // While a thread of the host's lives there is hope, and afterwards there is none.
 void scene_run_fed_by_a_thread(void)
 {
-    struct table t = {.rounds = 1 + (int)sim_choose(3, 1)};
+    struct table t = {.rounds = 1 + (int)sim_choose(4, 1)};
     struct os_thread thread;
 
     sim_expect_eq(coir_chan_make(0, 0, &t.chan), 0);
