@@ -9,6 +9,7 @@
 #include "sched/g.h"
 #include "sched/park.h"
 #include "sched/pin.h"
+#include "sched/seed.h"
 #include "sched/spawn.h"
 
 #define SPIN_ROUNDS 4 // tours of all others before an M sleeps
@@ -261,9 +262,34 @@ static bool find_p(struct m *m)
     return !m->ends;
 }
 
+// The next one of a seeded run: any of those that can run. NULL: the runtime ends.
+static struct g *find_seeded(struct m *m, struct seeded *run)
+{
+    for (;;) {
+        struct runq *q = &m->p->runq;
+        struct g *g;
+
+        // [EXIT-SEEN] acquire, pairs with [EXIT-SET].
+        if (load_acquire(&m->sched->exiting)) return NULL;
+        run_timers(m, &m->p->timers);
+        while (seed_has_room(run) &&
+               ((g = runq_take_next(q)) || (g = fresh_pop(&q->fresh)) ||
+                (g = runq_pop(q)) || (g = take_global(m, 1))))
+            seed_add(run, g);
+        sched_note_time(m->sched);
+        if ((g = seed_draw(run))) return g;
+        int64_t earliest = load_own(&m->p->timers.earliest);
+        if (earliest != CLOCK_NEVER)
+            seed_jump(run, earliest);
+        else
+            ready_ops(m, idle_sleep(m));
+    }
+}
+
 // The next coroutine for this M, from anywhere; NULL: the runtime ends, or this M.
 static struct g *find_work(struct m *m)
 {
+    if (m->sched->seeded) return find_seeded(m, m->sched->seeded);
     for (;;) {
         struct g *g;
 
@@ -460,6 +486,10 @@ void sched_m_main(void *arg)
     void *altstack = wants_altstack ? os_altstack_begin() : NULL;
 
     os_self_set(m);
+    if (s->seeded) {
+        os_clock_set(&s->seeded->clock);
+        m->detours = true;
+    }
     if (start_here(m) < 0) {
         idle_retire(m);
     } else {
@@ -477,6 +507,7 @@ void sched_m_main(void *arg)
     m->pump = NULL;
     m->ends = m->spoiled = m->detours = false;
     context_fini(&m->context);
+    os_clock_set(NULL);
     os_self_set(NULL);
     os_altstack_end(altstack);
     sched_note_thread(s, -1);

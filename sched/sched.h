@@ -34,6 +34,7 @@
 #define SCHED_OFFER_EVERY 16u // pushes or runs between two looks at the clock
 
 struct offload;
+struct seeded;
 
 struct sched {
     // Constant after sched_start.
@@ -54,6 +55,9 @@ struct sched {
     struct offload *helpers; // the runtime's; only handed on (park_helpers)
     bool altstacks;          // workers have one: SIGSEGV is watched
     void (*tell_stall)(struct sched *s, const struct stall *st); // NULL: nobody listens
+    struct seeded *seeded; // a run that can be repeated (seed.h); NULL: it is none
+    // The runtime's: runs fn(arg) on a stack of so many bytes (park_in_place).
+    int (*on_big_stack)(size_t bytes, void (*fn)(void *), void *arg);
 
     // Own locks: each type's header.
     struct stack_depot depot;
@@ -87,6 +91,7 @@ struct sched_config {
     uint32_t threads_max; // 0: the caps alone
     int pump_signal;      // 0: a free one, -1: none
     const struct memory *memory;
+    uint64_t seed; // other than 0: a run that can be repeated, of one worker
 };
 
 // Fills *s (zero-filled, hooks set) and starts its first worker; returns when that one has its

@@ -263,6 +263,18 @@ static int threads_of_pinned_ones(void *arg)
     return coir_chan_recv(chan, NULL, COIR_FOREVER);
 }
 
+// A seeded run has one thread beside the caller, and a clock that never waits.
+static void a_seeded_run_is_told_too(void)
+{
+    coir_config config = COIR_CONFIG_INIT;
+
+    config.seed = 11;
+    config.log = keep;
+    said[0] = 0;
+    EQ(coir_run(&config, threads_of_pinned_ones, NULL), -EDEADLK);
+    SAYS("3 coroutines wait");
+}
+
 int main(void)
 {
     alarm(60);
@@ -278,6 +290,7 @@ int main(void)
         EQ(run(workers, threads_of_pinned_ones, NULL), -EDEADLK);
         EQ(run(workers, waits_for_a_thread, NULL), -EDEADLK); // once the thread has ended
     }
+    a_seeded_run_is_told_too();
     EQ(run(2, forgets_cancel, NULL),
        -EDEADLK); // it stays, and coir_run returns all the same
     SAYS("1 coroutines wait");

@@ -5,6 +5,7 @@
 
 #include "base/platform.h"
 #include "coir/chan.h"
+#include "coir/debug.h"
 #include "coir/io.h"
 #include "coir/scope.h"
 #include "coir/sync.h"
@@ -28,6 +29,7 @@ struct table {
     coir_mutex forks[2];
     coir_chan *chan;
     int rounds;
+    uint64_t hash;
 };
 
 static int dines(struct table *t, int first)
@@ -123,6 +125,42 @@ void scene_run_fed_by_a_thread(void)
     sim_expect_eq(run(listens, &t), 6);
     os_thread_join(thread);
     coir_chan_unref(t.chan);
+}
+
+// ---- A seeded run --------------------------------------------------------------------------
+
+static int seeded_program(void *arg)
+{
+    struct table *t = arg;
+    coir_stats stats = COIR_STATS_INIT;
+    coir_scope s;
+
+    sim_expect_eq(coir_scope_open(&s, COIR_FOREVER), 0);
+    for (int i = 0; i < 2; i++) sim_expect_eq(coir_scope_go(&s, dines, t, i), 0);
+    sim_expect_eq(coir_sleep(COIR_SEC), 0);
+    coir_scope_cancel(&s); // they may have met at the forks
+    coir_scope_wait(&s);
+    sim_expect_eq(coir_stats_read(NULL, &stats), 0);
+    t->hash = stats.event_hash;
+    return 8;
+}
+
+// Whenever its caller and its worker come to run, the run is the same.
+void scene_run_seeded(void)
+{
+    uint64_t hash = 0;
+
+    for (int i = 0; i < 2; i++) {
+        coir_config config = COIR_CONFIG_INIT;
+        struct table t = {0};
+
+        config.stack_bytes = 16 << 10;
+        config.guard_bytes = 4096;
+        config.seed = sim.seed;
+        sim_expect_eq(coir_run(&config, seeded_program, &t), 8);
+        if (i == 1) sim_expect(t.hash == hash);
+        hash = t.hash;
+    }
 }
 
 static void works_long(void *arg)

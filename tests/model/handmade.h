@@ -87,6 +87,7 @@ void scene_run_not_stuck(void);
 void scene_run_fed_by_a_thread(void);
 void scene_run_starved_by_a_thread(void);
 void scene_run_helped(void);
+void scene_run_seeded(void);
 
 // Grows a tree of scopes with 'width' children each, on a coroutine, and checks it.
 void scope_tree_grow(uint32_t depth, uint32_t width);

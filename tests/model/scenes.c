@@ -88,6 +88,7 @@ const struct scene scenes[] = {
     {"run_fed_by_a_thread", scene_run_fed_by_a_thread, 0},
     {"run_starved_by_a_thread", scene_run_starved_by_a_thread, 0},
     {"run_helped", scene_run_helped, 0},
+    {"run_seeded", scene_run_seeded, 0},
     {"generated", scene_generated, 0},
 };
 const unsigned n_scenes = sizeof(scenes) / sizeof(scenes[0]);
