@@ -52,6 +52,10 @@ int os_thread_start(struct os_thread *ret_thread, void (*fn)(void *), void *arg,
 void os_thread_join(struct os_thread thread);
 void os_thread_detach(struct os_thread thread); // instead of a join
 
+// From now on os_now says on this thread what stands in *clock, which it alone writes, and a sleep
+// until a time of that clock lasts as long as it still has to go; NULL: the kernel's clock again.
+void os_clock_set(const int64_t *clock);
+
 // This thread's own slot: the M it is, or NULL. One noinline load: never cached by a compiler
 // over a switch (decision 15). The setter is for the thread itself.
 void *os_self(void);

@@ -31,12 +31,47 @@
 
 // ---- Time and chance -----------------------------------------------------------------------
 
-int64_t os_now(void)
+static int64_t kernel_now(void)
 {
     struct timespec ts;
 
     clock_gettime(CLOCK_MONOTONIC, &ts);
     return (int64_t)ts.tv_sec * NS_PER_SEC + ts.tv_nsec;
+}
+
+static atomic_u32 own_clocks; // threads that have one
+static _Thread_local const int64_t *own_clock;
+
+__attribute__((noinline)) static const int64_t *own_clock_here(void)
+{
+    __asm__ volatile(""); // never hoisted over a switch
+    // relaxed: a thread that has one has counted itself
+    return load_relaxed(&own_clocks) ? own_clock : NULL;
+}
+
+void os_clock_set(const int64_t *clock)
+{
+    // relaxed: a count
+    add_relaxed(&own_clocks, (uint32_t)(clock != NULL) - (uint32_t)(own_clock != NULL));
+    own_clock = clock;
+}
+
+int64_t os_now(void)
+{
+    // relaxed: as above
+    const int64_t *own = load_relaxed(&own_clocks) ? own_clock_here() : NULL;
+
+    return own ? *own : kernel_now();
+}
+
+// The kernel's time for one of this thread's clock.
+static int64_t kernel_time(int64_t when)
+{
+    const int64_t *own = own_clock_here();
+    int64_t real;
+
+    if (!own || when == INT64_MAX) return when;
+    return __builtin_add_overflow(kernel_now(), when - *own, &real) ? INT64_MAX : real;
 }
 
 uint64_t os_random(void)
@@ -58,7 +93,7 @@ void os_pause(void)
 
 void os_sleep_until(int64_t when)
 {
-    struct timespec ts = timespec_of(when);
+    struct timespec ts = timespec_of(kernel_time(when));
 
     while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL) == EINTR) continue;
 }
@@ -67,7 +102,7 @@ void os_sleep_until(int64_t when)
 
 int os_futex_wait(atomic_u32 *word, uint32_t expected, int64_t deadline)
 {
-    struct timespec ts = timespec_of(deadline);
+    struct timespec ts = timespec_of(kernel_time(deadline));
     struct timespec *limit = deadline == INT64_MAX ? NULL : &ts;
 
     // The bitset form takes an absolute time of CLOCK_MONOTONIC.

@@ -38,6 +38,9 @@ MORE = {
     "select_64": ("select over 64 ready channels", 2000000, 100000, 0, (1,)),
     "timer": ("a timer set and cancelled", 4000000, 400000, 0, (1,)),
     "timers": ("a million timers that expire", 1000000, 10000, 0, (1,)),
+    "scope": ("a child of a scope of 1,000", 1000000, 20000, 0, (1, 2)),
+    "sieve": ("sieve, 300 primes, per prime", 300, 300, 300, (1, 2)),
+    "powser": ("power series, 40 terms of tan, per term", 40, 40, 40, (1, 2)),
     "million": ("a million parked (threads: 5,000)", 1000000, 5000, 1000000, (1, 2)),
     "asleep": ("memory, a million asleep (threads: 5,000)", 1000000, 5000, 1000000, (1, 2)),
     "spawn_cold": ("spawn on stacks that are new", 100000, 5000, 100000, (1, 2)),
@@ -57,8 +60,16 @@ MORE = {
 }
 BESIDE = ("hog_echo", "tail")  # bench_beside.c asks every server, also Go's
 BOOST = ("switch", "spawn", "pingpong", "fan", "mutex")
+WHOLE = ("sieve", "powser")
 ALL = QUESTIONS | MORE
 ROUNDS, ROUNDS_ALL = 5, 11
+
+
+def peer_of(question):
+    """The Go program that answers it."""
+    if question in WHOLE:
+        return "whole"
+    return "beside" if question in BESIDE else "inproc"
 
 
 def contenders(build, question, workers):
@@ -67,7 +78,7 @@ def contenders(build, question, workers):
     binary = os.path.join(build, "bench", "bench_" + question)
     runs = {"coir": lambda: measure.program([binary, "coir", str(workers), str(n_coir)]),
             "pthreads": lambda: measure.program([binary, "pthreads", str(workers), str(n_threads)])}
-    go = measure.go_peer(build, "beside" if question in BESIDE else "inproc") if n_go else None
+    go = measure.go_peer(build, peer_of(question)) if n_go else None
     if go:
         asked = [binary, go] if question in BESIDE else [go, question]
         runs["Go"] = lambda: measure.program([*asked, str(workers), str(n_go)])

@@ -163,9 +163,9 @@ int fd_begin(int number, enum fd_side side, int64_t deadline, struct fd_use *use
 {
     struct task *closer = NULL;
     struct fd *f;
-    int err = find(number, &f);
+    int err = park_real_io();
 
-    if (err < 0) return err;
+    if (err < 0 || (err = find(number, &f)) < 0) return err;
     *use = (struct fd_use){.fd = f, .side = side, .break_fd = -1};
     lock_acquire(&f->lock);
     err = know_locked(f, number, side);
@@ -432,9 +432,12 @@ int32_t fd_run(struct fd_use *use, struct op *op, int64_t deadline)
 
 int32_t fd_run_path(struct op *op)
 {
+    int err = park_real_io();
+
+    if (err < 0) return err;
     if (!on_coroutine()) return op_call(op);
     if (park_performs(op)) return park_io(op, CLOCK_NEVER, NULL, NULL);
-    int err = offload_run(call_op, op, CLOCK_NEVER, NULL, NULL);
+    err = offload_run(call_op, op, CLOCK_NEVER, NULL, NULL);
     return err < 0 ? err : op->result;
 }
 

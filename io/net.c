@@ -238,6 +238,7 @@ int coir_listen(const char *address, const coir_listen_options *opts)
     int fd = -EINVAL;
 
     if (opts && opts->backlog < 0) return -EINVAL;
+    if (park_real_io() < 0) return -ENOTSUP;
     if (address && strncmp(address, "systemd:", 8) == 0)
         return take_passed(address + 8, opts);
     int n = address_find(address, 1, CLOCK_NEVER, list);

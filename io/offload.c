@@ -312,6 +312,8 @@ void offload_start(struct offload_job *job)
 int coir_blocking(void (*fn)(void *), void *arg)
 {
     if (!fn) return -EINVAL;
+    int done = park_in_place(fn, arg);
+    if (done) return done < 0 ? done : 0;
     return offload_run_deaf(fn, arg);
 }
 

@@ -78,6 +78,7 @@ int coir_waitpid(pid_t pid, int *ret_status, int64_t deadline)
     int err = park_canceled();
 
     if (err < 0) return err;
+    if ((err = park_real_io()) < 0) return err;
     int got = pid > 0 ? wait_for_one(pid, &status, deadline)
                       : wait_for_any(pid, &status, deadline);
     if (got > 0 && ret_status) *ret_status = status;

@@ -157,6 +157,7 @@ int coir_resolve(const char *host, const char *service, const struct addrinfo *h
 
     if (err < 0) return err;
     if ((!host && !service) || !ret_list) return -EINVAL;
+    if (park_real_io() < 0) return -ENOTSUP;
     return resolve(host, service, hints, ret_list, deadline, false);
 }
 

@@ -114,7 +114,6 @@ static int check_values(const coir_config *c)
     if (c->stop_ns < 0) return refuse(c, -EINVAL, "stop_ns must not be negative");
     if (c->allocator && (!c->allocator->alloc || !c->allocator->release))
         return refuse(c, -EINVAL, "an allocator needs both functions");
-    if (c->seed) return refuse(c, -ENOTSUP, "seeded runs are not there yet");
     return 0;
 }
 
@@ -125,6 +124,11 @@ int config_fill(const coir_config *config, bool from_environment, coir_config *r
     if (err < 0) return err;
     if (from_environment && (err = read_environment(ret)) < 0) return err;
     if ((err = check_values(ret)) < 0) return err;
+    if (ret->seed) {
+        ret->workers = 1;
+        ret->helpers = ret->pump_signal = -1;
+        ret->driver = COIR_DRIVER_EPOLL; // to sleep in
+    }
     if (!ret->workers) ret->workers = os_cpu_count();
     if (ret->workers > WORKERS_MOST) ret->workers = WORKERS_MOST;
     if (!ret->stack_bytes) ret->stack_bytes = STACK_DEFAULT;

@@ -260,6 +260,10 @@ static void count(coir_runtime *rt, coir_stats *ret)
     ret->spawn_failures = load_relaxed(&rt->spawn_failures); // relaxed: a statistic
     stack_depot_count(&s->depot, &stacks, &free);
     ret->stacks = stacks;
+    if (s->seeded) { // relaxed, both: statistics
+        ret->events = load_relaxed(&s->seeded->events);
+        ret->event_hash = load_relaxed(&s->seeded->hash);
+    }
     if (stacks > ret->coroutines) ret->stacks_free = stacks - ret->coroutines;
 }
 

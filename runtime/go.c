@@ -15,6 +15,7 @@
 #include "runtime/runtime.h"
 #include "sched/g.h"
 #include "sched/park.h"
+#include "sched/sched.h"
 #include "sched/spawn.h"
 
 #define STACK_LEAST ((size_t)16 << 10)
@@ -70,9 +71,9 @@ int runtime_spawn(struct m *m, coir_runtime *rt, const coir_options *opts,
         if (opts->stack_bytes &&
             (opts->stack_bytes < STACK_LEAST || opts->stack_bytes > STACK_MOST))
             return failed(rt, -EINVAL, how->site);
-        if (opts->pinned) return failed(rt, -ENOTSUP, how->site);
         how->name = opts->name;
         how->stack_bytes = opts->stack_bytes;
+        how->pinned = opts->pinned;
     }
     int err = sched_spawn(&rt->sched, m, how);
     return err < 0 ? failed(rt, err, how->site) : 0;
@@ -156,13 +157,22 @@ void coir_blocking_end(void)
     sched_blocking_end();
 }
 
+// Whoever looks again and again until it is time must get there.
+static void looks_at_clock(void)
+{
+    // relaxed: who is in such a run knows of it
+    if (__builtin_expect(load_relaxed(&seed_runs) != 0, 0)) seed_look();
+}
+
 int64_t coir_now(void)
 {
+    looks_at_clock();
     return clock_now();
 }
 
 int64_t coir_after(int64_t ns)
 {
+    looks_at_clock();
     return clock_after(ns);
 }
 
@@ -173,6 +183,16 @@ uint64_t coir_id(void)
     struct g *g = g_self();
 
     return g ? g->id : 0;
+}
+
+int coir_pin(void)
+{
+    return sched_pin();
+}
+
+int coir_unpin(void)
+{
+    return sched_unpin();
 }
 
 void coir_shield_begin(void)

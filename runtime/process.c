@@ -102,6 +102,7 @@ int coir_signal_open(const sigset_t *set)
     coir_runtime *rt = runtime_self();
 
     if (!set || !os_signals_are_ours(set)) return -EINVAL;
+    if (park_real_io() < 0) return -ENOTSUP;
     int fd = os_signalfd(set);
     if (fd >= 0 && rt) ask_host(rt, set);
     return fd;
@@ -133,6 +134,7 @@ int coir_process_start(const char *file, char *const argv[], char *const envp[],
 
     if (err < 0) return err;
     if (!file || !argv || !argv[0] || !ret_pid) return -EINVAL;
+    if ((err = park_real_io()) < 0) return err;
     if (opts) {
         if (opts->n_fds && !opts->fds) return -EINVAL;
         s.how.fds = opts->fds;

@@ -85,6 +85,7 @@ static int start_with(coir_runtime *rt, enum poller_kind kind)
                                  .poller_kind = kind,
                                  .threads_max = c->threads_max,
                                  .memory = &rt->memory,
+                                 .seed = c->seed,
                                  .pump_signal = c->pump_signal};
 
     memset(&rt->sched, 0, sizeof(rt->sched));
@@ -92,6 +93,7 @@ static int start_with(coir_runtime *rt, enum poller_kind kind)
     rt->sched.thread_stop = c->thread_stop;
     rt->sched.thread_arg = c->thread_arg;
     rt->sched.ending = scope_coroutine_ends;
+    rt->sched.on_big_stack = coir_on_big_stack;
     rt->sched.log = c->log;
     rt->sched.log_arg = c->log_arg;
     if (c->log) rt->sched.tell_stall = tell_stall;
@@ -116,7 +118,8 @@ static int start_auto(coir_runtime *rt)
                  strerrordesc_np(-refused));
         runtime_log(rt, COIR_LOG_INFO, "coir: %s", rt->driver_why);
     } else if (err == 0) {
-        snprintf(rt->driver_why, sizeof(rt->driver_why), "epoll: asked for");
+        snprintf(rt->driver_why, sizeof(rt->driver_why), "epoll: %s",
+                 rt->config.seed ? "a seeded run performs nothing" : "asked for");
     }
     return err;
 }
@@ -246,11 +249,33 @@ int coir_stop(coir_runtime *rt, int64_t deadline)
 
 // ---- Run --------------------------------------------------------------------------------------
 
+static void tell_seed(coir_runtime *rt)
+{
+    const struct seeded *run = rt->sched.seeded;
+
+    if (!run) return;
+    // relaxed, both: statistics
+    runtime_log(rt, COIR_LOG_INFO, "coir: seed %llu: %llu events, hash %016llx",
+                (unsigned long long)rt->config.seed,
+                (unsigned long long)load_relaxed(&run->events),
+                (unsigned long long)load_relaxed(&run->hash));
+}
+
+// The stop is another thread's and comes when it likes: who is left is cancelled here, at a point
+// of the run, and the stop finds it done.
+static void end_seeded(coir_runtime *rt)
+{
+    tell_seed(rt);
+    sched_stopping(&rt->sched);
+    sched_cancel_all(&rt->sched);
+}
+
 static void run_first(void *arg)
 {
     coir_runtime *rt = arg;
 
     rt->first.result = rt->first.fn(rt->first.arg);
+    if (rt->sched.seeded) end_seeded(rt);
     host_wake(rt);
 }
 
@@ -258,6 +283,7 @@ static int wait_for_first(coir_runtime *rt)
 {
     if (host_sleep(rt)) return rt->first.result;
     deadlock_report(rt);
+    tell_seed(rt);
     return -EDEADLK;
 }
 

@@ -71,6 +71,7 @@ struct g {
     // Its own: regions that may block which it is in; what lies above low_mark outlives the return
     // of its function (arch/context.h).
     uint16_t blocking;
+    uint16_t pins; // > 0: runs on the thread of 'home' only (pin.h)
     void *low_mark;
 
     // Atomic, for who looks from outside: what its last wait was for, a word or two of static text
@@ -96,6 +97,7 @@ struct g {
     // Its own.
     struct locals *locals; // coir_local_set (runtime/local.c)
     struct stack *big;     // that it runs a call on (runtime/big_stack.c), or NULL
+    struct m *home;        // where it has pins: the M; NULL: not yet run there
     char name[G_NAME_BYTES];
 };
 

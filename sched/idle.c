@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "sched/idle.h"
 
+#include <limits.h>
+
 #include "base/clock.h"
 #include "base/maybe.h"
 #include "base/panic.h"
@@ -56,6 +58,7 @@ static void arrived(struct m *m)
     if (!m->coming) return;
     m->coming = false;
     add_relaxed(&m->sched->idle.n_coming, (uint32_t)-1); // relaxed: a count
+    os_futex_wake(&m->sched->idle.n_coming, INT_MAX);    // pin.c
 }
 
 void idle_hold(struct m *m, struct p *p)
@@ -121,6 +124,18 @@ void idle_give_locked(struct sched *s, struct m *spare, struct p *p)
     add_acq_rel(&s->idle.n_spinning, 1);
 }
 
+struct p *idle_home_locked(struct sched *s, struct m *m)
+{
+    for (struct list_node *n = s->idle.ps.head.next; n != &s->idle.ps.head; n = n->next) {
+        struct p *p = container_of(n, struct p, idle_node);
+
+        if (p->m != m) continue;
+        remove_idle_locked(&s->idle, p);
+        return p;
+    }
+    return NULL;
+}
+
 // Takes an idle P, gives it to an M and wakes that one. The caller counted it as spinning.
 static bool wake_one(struct sched *s)
 {
@@ -139,6 +154,10 @@ static bool wake_one(struct sched *s)
         return false; // those without a thread stand last: nobody else is left to wake
     }
     remove_idle_locked(&s->idle, p);
+    if (m && m_is_reserved(m)) { // it would only pass it on (B1)
+        struct m *spare = idle_spare_locked(s);
+        if (spare) m = spare;
+    }
     bool is_new = !m && !(m = idle_spare_locked(s));
     if (is_new) m = sched_new_m(s);
     if (m) give_locked(m, p);
@@ -303,14 +322,17 @@ void idle_retire(struct m *m)
     idle_wake(m->sched);
 }
 
-// To bed: at home, or among the spares. False: the runtime ends, and nobody would wake a spare.
+// To bed: at home, or among the spares; reserved and without a P: on no list. False: its own
+// coroutine came meanwhile (B2), or the runtime ends, and nobody would wake a spare.
 static bool lie_down(struct m *m, struct p *home, bool *ret_keeper)
 {
     struct sched *s = m->sched;
     bool stays = true;
 
     lock_acquire(&s->idle.lock);
-    if (home) {
+    if (load_relaxed(&m->own)) { // relaxed: under the lock
+        stays = false;
+    } else if (home) {
         p_give(home);
         home->m = m;
         put_idle_locked(&s->idle, home);
@@ -319,6 +341,8 @@ static bool lie_down(struct m *m, struct p *home, bool *ret_keeper)
         m->p = NULL;
     } else if (load_relaxed(&s->exiting)) { // relaxed: idle_wake_spares holds the lock
         stays = false;
+    } else if (m_is_reserved(m)) {
+        *ret_keeper = true;
     } else {
         *ret_keeper = list_empty(&s->idle.spares);
         put_spare_locked(&s->idle, m);
@@ -332,12 +356,16 @@ struct queue idle_sleep(struct m *m)
 {
     struct sched *s = m->sched;
     struct p *home = m->p;
-    struct queue done;
+    struct queue done = {0};
     int64_t until;
 
     poller_announce(m->poller);
     bool keeper = false; // the one spare that is kept
     bool stays = lie_down(m, home, &keeper);
+    if (m->p) { // it stays up
+        poller_awake(m->poller);
+        return done;
+    }
     idle_spin_end(m);
     if (maybe("announced, not yet looked")) choice_point();
 
@@ -384,13 +412,15 @@ bool idle_take_any(struct m *m)
 
     if (load_relaxed(&s->idle.n) == 0) return false; // relaxed: a look
     lock_acquire(&s->idle.lock);
-    struct p *p = least_missed_locked(&s->idle);
+    // One that was given a P comes out with that (pin.h).
+    struct p *p = m->given ? NULL : least_missed_locked(&s->idle);
     if (p) {
         struct m *home = p->m;
         remove_idle_locked(&s->idle, p);
         p_take(p, m->index);
         p->m = m;
-        if (home && home != m) put_spare_locked(&s->idle, home); // W6
+        if (home && home != m && !m_is_reserved(home))
+            put_spare_locked(&s->idle, home); // W6
         idle_hold(m, p);
     }
     lock_release(&s->idle.lock);
@@ -414,7 +444,7 @@ int idle_arm(struct m *m, struct g *g, int64_t when)
 
 // ---- Spares -------------------------------------------------------------------------------
 
-static void launch_spare(struct sched *s)
+static bool launch_spare(struct sched *s)
 {
     struct m *m = NULL;
 
@@ -423,20 +453,23 @@ static void launch_spare(struct sched *s)
     lock_release(&s->idle.lock);
     if (!m) {
         add_relaxed(&s->handoff.n_refused, 1); // relaxed: a count
-        return;
+        return false;
     }
     m->coming = true;
     add_relaxed(&s->idle.n_coming, 1); // relaxed: a count
-    if (m_launch(m, sched_m_main) == 0) return;
+    if (m_launch(m, sched_m_main) == 0) return true;
     add_relaxed(&s->idle.n_coming, (uint32_t)-1); // relaxed: a count
+    return false;
 }
 
-void idle_want_spares(struct sched *s, uint32_t n)
+bool idle_want_spares(struct sched *s, uint32_t n)
 {
     // relaxed, both: counts
     uint32_t have = load_relaxed(&s->idle.n_spares) + load_relaxed(&s->idle.n_coming);
 
-    for (; have < n; have++) launch_spare(s);
+    for (; have < n; have++)
+        if (!launch_spare(s)) return false;
+    return true;
 }
 
 void idle_wake_spare(struct sched *s)

@@ -93,8 +93,9 @@ bool idle_take_any(struct m *m);
 // or sleeps at. 0 | -ENOMEM
 int idle_arm(struct m *m, struct g *g, int64_t when);
 
-// Starts so many threads as spares, less what is coming already. Any thread that may block.
-void idle_want_spares(struct sched *s, uint32_t n);
+// Starts so many threads as spares, less what is coming already. Any thread that may block. False:
+// one could not be had.
+bool idle_want_spares(struct sched *s, uint32_t n);
 // Wakes a spare to look for a P in a region that may block, or starts one.
 void idle_wake_spare(struct sched *s);
 // A spare, for the caller to give a P to before it releases the idle lock; NULL: none. Holder.
@@ -103,6 +104,8 @@ struct m *idle_spare_locked(struct sched *s);
 void idle_put_spare_locked(struct sched *s, struct m *spare);
 // Gives it p, which is IDLE and on no list; then, without the lock, the caller breaks its sleep.
 void idle_give_locked(struct sched *s, struct m *spare, struct p *p);
+// The idle P that m, which is reserved, sleeps at, off the list; NULL: it has none. Holder.
+struct p *idle_home_locked(struct sched *s, struct m *m);
 // p becomes m's, in state RT, because the caller took it. m itself.
 void idle_hold(struct m *m, struct p *p);
 // The end of the runtime: every spare is woken.

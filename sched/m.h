@@ -57,6 +57,10 @@ struct m {
     bool away;     // lost its P, and has not yet reclaimed its poller
     bool coming;   // counted in idle's n_coming
     bool ends;     // has nothing to do and was not wanted for a while
+    bool detours;  // each switch goes over its own stack: somebody is pinned here (pin.h)
+    bool spoiled;  // who was pinned here has ended: it runs nobody any more
+    struct g *pinned; // who is pinned here, or NULL
+    struct g *picked; // taken from the queue by who left last, for the main loop
     struct context context;
     struct arch_call
         capture; // of the spawn stub, from its call to the commit that follows
@@ -68,6 +72,8 @@ struct m {
     struct p *given; // a P that a waker took for it, with a count in n_spinning
     struct list_node spare_node;
     bool counted_blocked; // how it is counted while away (handoff.h)
+    // Written under that lock, but emptied by the M itself.
+    atomic_ptr(struct g) own; // who is pinned here, brought from a queue (pin.h), or NULL
 
     // Atomic: 0, then M_STARTED or the error of the poller, negated. Its thread writes it.
     atomic_u32 started;
@@ -88,6 +94,13 @@ enum { M_UNBORN, M_LAUNCHING, M_LAUNCHED, M_FAILED };
 int m_launch(struct m *m, void (*entry)(void *m));
 // True if m has a thread to join. Waits while one is being launched.
 bool m_launched(struct m *m);
+
+// True if it runs one coroutine only, or none any more. Its own thread, or who holds the idle lock
+// and knows it asleep.
+static inline bool m_is_reserved(const struct m *m)
+{
+    return m->pinned || m->spoiled;
+}
 
 // The M of this thread, or NULL. Fetch it anew after every park.
 static inline struct m *m_self(void)

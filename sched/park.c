@@ -12,6 +12,8 @@
 
 enum { LOG_WARNING = 4 }; // COIR_LOG_WARNING
 
+#define IN_PLACE_BYTES ((size_t)8 << 20) // as a helper has
+
 // ---- Who waits --------------------------------------------------------------------------------
 
 bool on_coroutine(void)
@@ -314,6 +316,22 @@ bool park_performs(const struct op *op)
     struct m *m = m_self();
 
     return m && m->g && poller_performs(m->poller, op->code);
+}
+
+int park_real_io(void)
+{
+    struct m *m = m_self();
+
+    return m && m->g && m->sched->seeded ? -ENOTSUP : 0;
+}
+
+int park_in_place(void (*fn)(void *), void *arg)
+{
+    struct m *m = m_self();
+
+    if (!m || !m->g || !m->sched->seeded) return 0;
+    int err = m->sched->on_big_stack(IN_PLACE_BYTES, fn, arg);
+    return err < 0 ? err : 1;
 }
 
 struct offload *park_helpers(void)

@@ -18,6 +18,7 @@
 #include "base/atomic.h"
 #include "base/list.h"
 #include "base/waiter.h"
+#include "sched/seed.h"
 
 struct op;
 struct g;
@@ -100,6 +101,18 @@ struct offload *park_helpers(void);
 // an ordinary thread. Good as long as the coroutine lives.
 struct memory;
 const struct memory *park_memory(void);
+
+// -ENOTSUP on a coroutine of a seeded run (seed.h), for which the kernel does nothing; else 0.
+int park_real_io(void);
+// On a coroutine of a seeded run, which has no helpers: fn(arg) runs here and now, on a large
+// stack. 1: it did | -ENOMEM | 0: this is no such coroutine
+int park_in_place(void (*fn)(void *), void *arg);
+// A call of a lock that may wait begins. In a seeded run others may come first.
+static inline void park_lock_begins(int64_t deadline)
+{
+    // relaxed: who is in such a run knows of it
+    if (__builtin_expect(load_relaxed(&seed_runs) != 0, 0) && deadline > 0) seed_call();
+}
 
 // One line, a warning, to the log of the running coroutine's runtime; elsewhere nothing.
 void park_say(const char *line);

@@ -8,6 +8,8 @@
 #include "base/panic.h"
 #include "sched/g.h"
 #include "sched/park.h"
+#include "sched/pin.h"
+#include "sched/seed.h"
 #include "sched/spawn.h"
 
 #define SPIN_ROUNDS 4 // tours of all others before an M sleeps
@@ -267,16 +269,42 @@ static struct g *steal(struct m *m)
 static bool find_p(struct m *m)
 {
     handoff_back(m);
-    if (handoff_take_blocked(m)) return true;
+    if (m->spoiled && poller_in_flight(m->poller) == 0) return false; // B4
+    if (!m_is_reserved(m) && handoff_take_blocked(m)) return true;
     struct queue done = idle_sleep(m);
-    if (!m->p && !queue_empty(&done)) idle_take_any(m);
+    if (!m->p && !m->spoiled && !queue_empty(&done)) idle_take_any(m);
     ready_ops(m, done);
     return !m->ends;
+}
+
+// The next one of a seeded run: any of those that can run. NULL: the runtime ends.
+static struct g *find_seeded(struct m *m, struct seeded *run)
+{
+    for (;;) {
+        struct runq *q = &m->p->runq;
+        struct g *g;
+
+        // [EXIT-SEEN] acquire, pairs with [EXIT-SET].
+        if (load_acquire(&m->sched->exiting)) return NULL;
+        run_timers(m, &m->p->timers);
+        while (seed_has_room(run) &&
+               ((g = runq_take_next(q)) || (g = fresh_pop(&q->fresh)) ||
+                (g = runq_pop(q)) || (g = take_global(m, 1))))
+            seed_add(run, g);
+        sched_note_time(m->sched);
+        if ((g = seed_draw(run))) return g;
+        int64_t earliest = load_own(&m->p->timers.earliest);
+        if (earliest != CLOCK_NEVER)
+            seed_jump(run, earliest);
+        else
+            ready_ops(m, idle_sleep(m));
+    }
 }
 
 // The next coroutine for this M, from anywhere; NULL: the runtime ends, or this M.
 static struct g *find_work(struct m *m)
 {
+    if (m->sched->seeded) return find_seeded(m, m->sched->seeded);
     for (;;) {
         struct g *g;
 
@@ -286,6 +314,15 @@ static struct g *find_work(struct m *m)
             if (!find_p(m)) return NULL;
             if (!m->p) continue;
             put_overdue_first(m);
+        }
+        if (m->detours && (g = pin_take_own(m))) return g;
+        if (m->spoiled) {
+            pin_leave_p(m);
+            continue;
+        }
+        if ((g = m->picked)) {
+            m->picked = NULL;
+            return g;
         }
         if (load_own(&m->p->tick) % SCHED_FAIR_TICKS == 0) {
             look_outside(m);
@@ -365,11 +402,15 @@ static void leave(struct m *m, struct g *g, enum leave how)
     struct context *to = &m->context;
     struct g *next = NULL;
 
-    if (m->p)
-        next = pick(m->p);
-    else
+    if (!m->p)
         handoff_back(m); // before g may end (H3)
+    else if (!m->detours)
+        next = pick(m->p);
 
+    if (next && next->pins) { // pin.h
+        m->picked = next;
+        next = NULL;
+    }
     if (next) {
         g_run(next);
         to = &next->context;
@@ -412,6 +453,7 @@ void sched_leave_g(uintptr_t value)
         m = m_self();
     }
     if (!m) os_thread_end(); // in a child of fork: there is nobody to go on with
+    if (m->detours) pin_spoil(m);
     sched_enter_as(m);
     leave(m, m->g, LEAVE_END);
     panic("a coroutine that ended was resumed");
@@ -462,19 +504,28 @@ void sched_m_main(void *arg)
     void *altstack = wants_altstack ? os_altstack_begin() : NULL;
 
     os_self_set(m);
+    if (s->seeded) {
+        os_clock_set(&s->seeded->clock);
+        m->detours = true;
+    }
     if (start_here(m) < 0) {
         idle_retire(m);
     } else {
         if (s->thread_start) s->thread_start(s->thread_arg);
         idle_take_given(m);
-        for (struct g *g; (g = find_work(m));) run(m, g);
+        for (struct g *g; (g = find_work(m));)
+            if (pin_fits(m, g))
+                run(m, g);
+            else
+                pin_pass_on(m, g);
         if (s->thread_stop) s->thread_stop(s->thread_arg);
         poller_shut(m->poller);
     }
     os_pump_put(m->pump);
     m->pump = NULL;
-    m->ends = false;
+    m->ends = m->spoiled = m->detours = false;
     context_fini(&m->context);
+    os_clock_set(NULL);
     os_self_set(NULL);
     os_altstack_end(altstack);
     sched_note_thread(s, -1);

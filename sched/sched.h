@@ -34,6 +34,7 @@
 #define SCHED_OFFER_EVERY 16u // pushes or runs between two looks at the clock
 
 struct offload;
+struct seeded;
 
 struct sched {
     // Constant after sched_start.
@@ -54,6 +55,9 @@ struct sched {
     struct offload *helpers; // the runtime's; only handed on (park_helpers)
     bool altstacks;          // workers have one: SIGSEGV is watched
     void (*tell_stall)(struct sched *s, const struct stall *st); // NULL: nobody listens
+    struct seeded *seeded; // a run that can be repeated (seed.h); NULL: it is none
+    // The runtime's: runs fn(arg) on a stack of so many bytes (park_in_place).
+    int (*on_big_stack)(size_t bytes, void (*fn)(void *), void *arg);
 
     // Own locks: each type's header.
     struct stack_depot depot;
@@ -70,6 +74,7 @@ struct sched {
     atomic_u32 stopping; // no more spawns; who goes idle looks whether the last one ended
     atomic_u32 outsiders; // threads without a P of ours that are in a spawn or a ready
     atomic_u32 exiting;   // no coroutine is left: every M ends
+    atomic_u32 n_pinned;  // coroutines that have pins
     // The time, roughly: as old as the last of a worker's sleep, SCHED_FAIR_TICKS of its runs,
     // and sysmon's look. For stamps (decision 12).
     atomic_i64 coarse;
@@ -86,6 +91,7 @@ struct sched_config {
     uint32_t threads_max; // 0: the caps alone
     int pump_signal;      // 0: a free one, -1: none
     const struct memory *memory;
+    uint64_t seed; // other than 0: a run that can be repeated, of one worker
 };
 
 // Fills *s (zero-filled, hooks set) and starts its first worker; returns when that one has its
@@ -197,6 +203,12 @@ void sched_blocking_end(void);
 // A coroutine's first instructions and its last ones, around its function (context.h).
 void sched_enter_g(void *word);
 void sched_leave_g(uintptr_t value);
+
+// The running coroutine keeps this thread, which runs nobody else (pin.h); they nest.
+// 0 | -EPERM (no coroutine) | -EAGAIN (no thread beside it; too often)
+int sched_pin(void);
+// 0 | -EPERM (no coroutine) | -EINVAL (it has no pin)
+int sched_unpin(void);
 
 // The main function of an M's thread.
 void sched_m_main(void *m);

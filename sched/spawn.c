@@ -7,6 +7,7 @@
 #include "arch/context.h"
 #include "base/clock.h"
 #include "sched/g.h"
+#include "sched/pin.h"
 #include "sched/sched.h"
 
 #define ID_BATCH 1024
@@ -79,6 +80,8 @@ __attribute__((always_inline)) static inline void fill(struct g *g, struct p *p,
     g->named = how->name != NULL;
     g->has_locals = false;
     g->blocking = 0;
+    g->pins = how->pinned && !g->sched->seeded; // one thread is all there is there
+    if (how->pinned) g->home = NULL;
     g->cancel.shields = 0;
     g->cancel.bound = NULL;
     g->site = how->site;
@@ -161,7 +164,11 @@ int sched_spawn(struct sched *s, struct m *m, const struct spawn *how)
     int err = refused(s);
 
     if (err < 0) return err;
-    return m && m->g && m->sched == s ? spawn_inside(m, s, how) : spawn_outside(s, how);
+    bool pinned = how->pinned && !s->seeded;
+    if (pinned && !pin_reserve(s)) return -EAGAIN;
+    err = m && m->g && m->sched == s ? spawn_inside(m, s, how) : spawn_outside(s, how);
+    if (err < 0 && pinned) pin_unreserve(s);
+    return err;
 }
 
 // Its P was taken from m.

@@ -25,6 +25,7 @@ struct spawn {
     const struct coir_site *site;
     const char *name;   // NULL: none; copied
     size_t stack_bytes; // 0: the default
+    bool pinned;        // starts with a pin (pin.h)
     // Called, if not NULL, with the new coroutine before anybody can see it.
     void (*born)(void *arg, struct g *g);
     void *born_arg;

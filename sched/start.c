@@ -17,6 +17,7 @@
 #include "base/platform.h"
 #include "sched/g.h"
 #include "sched/sched.h"
+#include "sched/seed.h"
 
 #define BLOCKED_MOST 512  // threads that block without a P
 #define OUTSIDER_NS 20000 // between two looks for what takes microseconds
@@ -135,6 +136,7 @@ static void free_tables(struct sched *s)
     if (s->handoff.pump_signal) os_pump_end(s->handoff.pump_signal);
     gtable_fini(&s->gtable);
     stack_depot_fini(&s->depot);
+    seed_close(s->seeded);
     free_arrays(s);
 }
 
@@ -152,6 +154,10 @@ int sched_start(struct sched *s, const struct sched_config *config)
 {
     int err = make_tables(s, config);
 
+    if (err == 0 && config->seed) {
+        err = seed_open(s->memory, config->seed, &s->seeded);
+        if (err < 0) stack_depot_fini(&s->depot);
+    }
     if (err < 0) {
         free_arrays(s);
         return err;
@@ -164,6 +170,7 @@ int sched_start(struct sched *s, const struct sched_config *config)
         free_tables(s);
         return err;
     }
+    if (s->seeded) return 0;
     err = sysmon_start(s);
     if (err < 0 && s->n_p == 1) { // a lone worker can do without: nobody takes its P then
         if (s->log)

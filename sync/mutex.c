@@ -135,6 +135,7 @@ int coir_mutex_lock(coir_mutex *user, int64_t deadline)
     uint64_t was = FREE;
 
     if (!m) return -EINVAL;
+    park_lock_begins(deadline);
     uint64_t id = task_id_self();
     // [MUTEX-LOCK] acquire, pairs with [MUTEX-UNLOCK].
     if (cas_acquire(&m->word, &was, id << 1)) return 0;

@@ -264,6 +264,7 @@ int coir_rwmutex_rlock(coir_rwmutex *user, int64_t deadline)
     struct rwmutex *m = rwmutex_of(user);
 
     if (!m) return -EINVAL;
+    park_lock_begins(deadline);
     if (try_read(m)) return 0;
     // relaxed: only we write our own number
     if ((load_relaxed(&m->word) & ~WAITED) == my_word()) return -EDEADLK;
@@ -307,6 +308,7 @@ int coir_rwmutex_lock(coir_rwmutex *user, int64_t deadline)
     uint64_t was = 0;
 
     if (!m) return -EINVAL;
+    park_lock_begins(deadline);
     uint64_t mine = my_word();
     // [RW-TAKE] acquire, pairs with [RW-GIVE].
     if (cas_acquire(&m->word, &was, mine)) return 0;

@@ -150,6 +150,7 @@ int coir_sema_acquire(coir_sema *user, uint32_t n, int64_t deadline)
     struct sema *s = sema_of(user);
 
     if (!s || n > UNITS_MOST) return -EINVAL;
+    park_lock_begins(deadline);
     return try_take(s, n) ? 0 : wait_turn(s, n, deadline);
 }
 

@@ -150,6 +150,7 @@ int coir_waitgroup_wait(coir_waitgroup *user, int64_t deadline)
     struct waitgroup *g = group_of(user);
 
     if (!g) return -EINVAL;
+    park_lock_begins(deadline);
     for (;;) {
         // [GROUP-SEEN] acquire, pairs with [GROUP-ZERO].
         uint64_t word = load_acquire(&g->word);

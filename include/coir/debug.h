@@ -41,6 +41,8 @@ typedef struct coir_stats {
     // Times that a worker's rights stayed with a stuck thread for want of another: threads_max, or
     // the caps on those that compute or block. A look a millisecond while it is so.
     uint64_t handoffs_refused;
+    uint64_t events;     // of a seeded run (docs/seed.md): turns; else 0
+    uint64_t event_hash; // of all of them: the same where two runs went alike; else 0
 } coir_stats;
 
 typedef enum coir_state {

@@ -85,8 +85,8 @@ typedef struct coir_config {
                      // watching thread; not the helpers. Default: 4 computing beside each
                      // worker and 64, 512 blocked; never less than the workers
     int64_t stop_ns; // coir_run's patience with those who do not end, default 5 s
-    uint64_t seed; // one worker, seeded order, virtual clock; not there yet: other than 0
-                   // is -ENOTSUP
+    uint64_t seed; // other than 0: a run that can be repeated, of one worker, in an order
+                   // drawn by this number, on a clock of its own: docs/seed.md
 } coir_config;
 
 // What a runtime has become. COIR_INFO_INIT fills .size.
@@ -128,18 +128,18 @@ static inline coir_info coir_info_init_(void)
 // cancels what still lives, waits config->stop_ns for it, stops. Who has not ended by then is
 // named in the log and left running: it keeps its threads and memory until the process ends, and
 // the result is fn's all the same. Not from a coroutine. Reads the environment (COIR_WORKERS,
-// COIR_DRIVER, COIR_STACK) for what the config leaves at default; COIR_TRACE and COIR_SEED are
-// not there yet: -ENOTSUP. config may be NULL. Without config->log a start that fails is
+// COIR_DRIVER, COIR_STACK, COIR_SEED) for what the config leaves at default; COIR_TRACE is not
+// there yet: -ENOTSUP. config may be NULL. Without config->log a start that fails is
 // silent, and what the log would tell is told to nobody.
 // What fn returned | -EINVAL (NULL fn, a bad config or environment value) | -ENOMEM | -EAGAIN
 // (no thread) | the kernel's error for a forced driver | -EDEADLK (from a coroutine; or nothing
-// could run any more, which the log tells in full: docs/deadlock.md) | -ENOTSUP (a seed, COIR_TRACE
-// or COIR_SEED; the process has shadow stacks: docs/stacks.md)
+// could run any more, which the log tells in full: docs/deadlock.md) | -ENOTSUP (COIR_TRACE; the
+// process has shadow stacks: docs/stacks.md)
 COIR_API int coir_run(const coir_config *config, int (*fn)(void *), void *arg);
 
 // Starts a runtime and returns at once; any thread. Never reads the environment.
 // 0 | -EINVAL (a bad config, NULL ret_rt) | -ENOMEM | -EAGAIN (no thread) | the kernel's error for
-// a forced driver | -ENOTSUP (a seed; shadow stacks: docs/stacks.md)
+// a forced driver | -ENOTSUP (shadow stacks: docs/stacks.md)
 COIR_API COIR_MUST_USE int coir_start(const coir_config *config, coir_runtime **ret_rt);
 
 // Cancels every coroutine, waits until the deadline for them to end, frees everything. Any thread
@@ -177,6 +177,20 @@ COIR_API void coir_blocking_end(void);
 
 // The calling coroutine's number, never re-used; 0 outside a coroutine. Never waits.
 COIR_API uint64_t coir_id(void);
+
+// The calling coroutine keeps its thread, and its thread runs no other coroutine, until as many
+// unpins; for libraries whose state belongs to a thread (an OpenSSL error queue, a GL context, a
+// locale, a namespace). Each wait then costs one or two wakes of threads where others run:
+// docs/pinning.md. A coroutine that ends pinned takes its thread along; coir_opts(.pinned = true)
+// starts one that is pinned. Never wait; start a thread at most. coir_blocking runs its function
+// on another thread all the same: a pinned coroutine declares with coir_blocking_begin instead.
+// 0 | -EPERM (outside a coroutine) | -EAGAIN (threads_max allows no thread beside those that are
+// pinned, or 65,535 pins)
+COIR_API int coir_pin(void);
+
+// Takes one pin of the calling coroutine back; without any left it may move again. Never waits.
+// 0 | -EPERM (outside a coroutine) | -EINVAL (not pinned)
+COIR_API int coir_unpin(void);
 
 // Runs fn(arg) on a stack of 'bytes' and returns when fn returned: for what is deep (getaddrinfo,
 // TLS, a recursive parser) in a coroutine whose own stack is small. It is a call: the coroutine

@@ -38,7 +38,7 @@ extern "C" {
 typedef struct coir_options {
     const char *name;   // shown in dumps and logs, cut at 23 bytes; copied
     size_t stack_bytes; // 16 KiB to 1 GiB; 0: the runtime's default
-    bool pinned;        // starts pinned to a thread; not there yet: -ENOTSUP
+    bool pinned;        // starts pinned to a thread, as after coir_pin
     coir_runtime *rt;   // where; NULL: the caller's own runtime
 } coir_options;
 

@@ -248,6 +248,33 @@ static int asks(void *arg)
     return 8;
 }
 
+static int waits_pinned(void)
+{
+    EQ(coir_pin(), 0);
+    return coir_chan_recv(chan, NULL, COIR_FOREVER);
+}
+
+// Two keep threads to themselves, the first one has none of its own: all wait.
+static int threads_of_pinned_ones(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < 2; i++) EQ(go(waits_pinned), 0);
+    for (int i = 0; i < 10; i++) EQ(coir_yield(), 0);
+    return coir_chan_recv(chan, NULL, COIR_FOREVER);
+}
+
+// A seeded run has one thread beside the caller, and a clock that never waits.
+static void a_seeded_run_is_told_too(void)
+{
+    coir_config config = COIR_CONFIG_INIT;
+
+    config.seed = 11;
+    config.log = keep;
+    said[0] = 0;
+    EQ(coir_run(&config, threads_of_pinned_ones, NULL), -EDEADLK);
+    SAYS("3 coroutines wait");
+}
+
 int main(void)
 {
     alarm(60);
@@ -260,8 +287,10 @@ int main(void)
         EQ(run(workers, waits_for_a_hog, NULL), 10);
         helpers_are_coirs_own(workers);
         everybody_is_listed(workers);
+        EQ(run(workers, threads_of_pinned_ones, NULL), -EDEADLK);
         EQ(run(workers, waits_for_a_thread, NULL), -EDEADLK); // once the thread has ended
     }
+    a_seeded_run_is_told_too();
     EQ(run(2, forgets_cancel, NULL),
        -EDEADLK); // it stays, and coir_run returns all the same
     SAYS("1 coroutines wait");

@@ -106,6 +106,16 @@ def tags(program):
     assert said.endswith("nobody: all served\n"), said
 
 
+def pinned(program):
+    assert sorted(ran(program).split()) == ["0.33", "0.67", "1.00"]
+
+
+def seeded(program):
+    said = ran(program)
+    seed = re.fullmatch(r"seed (\d+) fetches key \d twice\n", said).group(1)
+    assert ran(program, seed) == said
+
+
 def stuck(program):
     said = ran(program)
     assert "nothing can run any more, 3 coroutines wait" in said, said
@@ -363,7 +373,7 @@ def main(argv):
             return 77
     {"hello": hello, "sieve": sieve, "pipeline": pipeline, "echo": echo, "proxy": proxy,
      "http": http, "kv": kv, "curl": curl, "pq": pq,
-     "mirrors": mirrors, "tags": tags, "stuck": stuck,
+     "mirrors": mirrors, "tags": tags, "stuck": stuck, "pinned": pinned, "seeded": seeded,
      "select": select, "timer": timer, "typed": typed, "locks": locks,
      "cat": cat, "udp": udp, "run": run, "graceful": graceful}[what](*programs)
     return 0

@@ -5,6 +5,7 @@
 
 #include "base/platform.h"
 #include "coir/chan.h"
+#include "coir/debug.h"
 #include "coir/io.h"
 #include "coir/scope.h"
 #include "coir/sync.h"
@@ -28,6 +29,7 @@ struct table {
     coir_mutex forks[2];
     coir_chan *chan;
     int rounds;
+    uint64_t hash;
 };
 
 static int dines(struct table *t, int first)
@@ -95,6 +97,8 @@ static void sends_from_outside(void *arg)
 
     for (int i = 0; i < t->rounds; i++) {
         if (sim_choose(2, 1)) os_sleep_until(os_now() + 1000);
+        // The caller looks when the listener has gone to sleep: this one shall end just then.
+        for (uint32_t n = 2 * sim_choose(200, 1); n > 0; n--) choice_point();
         sim_expect_eq(coir_chan_send(t->chan, NULL, COIR_FOREVER), 0);
     }
 }
@@ -113,7 +117,7 @@ static int listens(void *arg)
 // While a thread of the host's lives there is hope, and afterwards there is none.
 void scene_run_fed_by_a_thread(void)
 {
-    struct table t = {.rounds = 1 + (int)sim_choose(3, 1)};
+    struct table t = {.rounds = 1 + (int)sim_choose(4, 1)};
     struct os_thread thread;
 
     sim_expect_eq(coir_chan_make(0, 0, &t.chan), 0);
@@ -121,6 +125,42 @@ void scene_run_fed_by_a_thread(void)
     sim_expect_eq(run(listens, &t), 6);
     os_thread_join(thread);
     coir_chan_unref(t.chan);
+}
+
+// ---- A seeded run --------------------------------------------------------------------------
+
+static int seeded_program(void *arg)
+{
+    struct table *t = arg;
+    coir_stats stats = COIR_STATS_INIT;
+    coir_scope s;
+
+    sim_expect_eq(coir_scope_open(&s, COIR_FOREVER), 0);
+    for (int i = 0; i < 2; i++) sim_expect_eq(coir_scope_go(&s, dines, t, i), 0);
+    sim_expect_eq(coir_sleep(COIR_SEC), 0);
+    coir_scope_cancel(&s); // they may have met at the forks
+    coir_scope_wait(&s);
+    sim_expect_eq(coir_stats_read(NULL, &stats), 0);
+    t->hash = stats.event_hash;
+    return 8;
+}
+
+// Whenever its caller and its worker come to run, the run is the same.
+void scene_run_seeded(void)
+{
+    uint64_t hash = 0;
+
+    for (int i = 0; i < 2; i++) {
+        coir_config config = COIR_CONFIG_INIT;
+        struct table t = {0};
+
+        config.stack_bytes = 16 << 10;
+        config.guard_bytes = 4096;
+        config.seed = sim.seed;
+        sim_expect_eq(coir_run(&config, seeded_program, &t), 8);
+        if (i == 1) sim_expect(t.hash == hash);
+        hash = t.hash;
+    }
 }
 
 static void works_long(void *arg)

@@ -78,11 +78,17 @@ void scene_scope_reading(void);
 void scene_scope_left_open(void);
 void scene_scope_of_a_thread(void);
 
+void scene_pinned_among_others(void);
+void scene_pinned_without_threads(void);
+void scene_pinned_ping_pong(void);
+void scene_pinned_canceled(void);
+
 void scene_run_stuck(void);
 void scene_run_not_stuck(void);
 void scene_run_fed_by_a_thread(void);
 void scene_run_starved_by_a_thread(void);
 void scene_run_helped(void);
+void scene_run_seeded(void);
 
 // Grows a tree of scopes with 'width' children each, on a coroutine, and checks it.
 void scope_tree_grow(uint32_t depth, uint32_t width);

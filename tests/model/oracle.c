@@ -112,6 +112,15 @@ static void check_behind_hog(struct sched *s)
                  (long long)(sim.now - stands_since) / 1000000, s->idle.n.value);
 }
 
+// Somebody keeps a P until a thread can be had (sched/pin.h, B3).
+static bool wants_thread(struct sched *s)
+{
+    if (!sim.threads_fail) return false;
+    for (uint32_t i = 0; i < s->n_ms.value; i++)
+        if (m_is_reserved(s->ms[i])) return true;
+    return false;
+}
+
 void oracle_idle(void)
 {
     if (!watched || somebody_naps()) return;
@@ -120,6 +129,7 @@ void oracle_idle(void)
         check_behind_hog(s);
         return;
     }
+    if (wants_thread(s)) return;
     stands_since = 0;
     check_queues(s);
     for (uint32_t i = 0; i < GTABLE_CHUNKS && s->gtable.chunks[i]; i++)

@@ -25,8 +25,14 @@ enum {
     STEP_FENCE
 };
 
+void os_clock_set(const int64_t *clock)
+{
+    sim.threads[sim.current].clock = clock;
+}
+
 int64_t os_now(void)
 {
+    if (sim.threads[sim.current].clock) return *sim.threads[sim.current].clock;
     sim.now += LOOK_NS;
     return sim.now;
 }

@@ -80,11 +80,16 @@ const struct scene scenes[] = {
     {"scope_reading", scene_scope_reading, 0},
     {"scope_left_open", scene_scope_left_open, 0},
     {"scope_of_a_thread", scene_scope_of_a_thread, 0},
+    {"pinned_among_others", scene_pinned_among_others, 0},
+    {"pinned_without_threads", scene_pinned_without_threads, 0},
+    {"pinned_ping_pong", scene_pinned_ping_pong, 0},
+    {"pinned_canceled", scene_pinned_canceled, 0},
     {"run_stuck", scene_run_stuck, 0},
     {"run_not_stuck", scene_run_not_stuck, 0},
     {"run_fed_by_a_thread", scene_run_fed_by_a_thread, 0},
     {"run_starved_by_a_thread", scene_run_starved_by_a_thread, 0},
     {"run_helped", scene_run_helped, 0},
+    {"run_seeded", scene_run_seeded, 0},
     {"generated", scene_generated, 0},
 };
 const unsigned n_scenes = sizeof(scenes) / sizeof(scenes[0]);

@@ -66,6 +66,7 @@ struct sim_thread {
     char name[16];
     // What os_self, os_errno, os_lock_ranks, os_scratch and os_area give.
     void *self;
+    const int64_t *clock; // of os_clock_set
     int err;
     uint64_t ranks;
     alignas(16) unsigned char scratch[320];

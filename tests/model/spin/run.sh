@@ -47,7 +47,7 @@ expect() { # WANTED MODEL [DEFINE..]
     fi
 }
 
-(($#)) || set -- runq sleep park owner bias select handoff
+(($#)) || set -- runq sleep park owner bias select handoff pin
 for model; do
     expect clean "$model"
     also=$(sed -n 's/^\/\/ Also: *\(-D[^:]*\):.*/\1/p' "$here/$model.pml")
