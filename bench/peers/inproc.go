@@ -298,7 +298,7 @@ func asleep(n int) {
 	done.Add(n)
 	before := memory()
 	start := time.Now()
-	wake := start.Add(time.Second + time.Duration(n)*6*time.Microsecond)
+	wake := start.Add(time.Second + time.Duration(n)*12*time.Microsecond)
 	for i := 0; i < n; i++ {
 		go func() {
 			there.Done()
