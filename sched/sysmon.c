@@ -165,8 +165,9 @@ static void sysmon_main(void *arg)
     bool soon = false;
 
     while (!load_relaxed(&s->sysmon.stop)) { // relaxed: sysmon_stop joins
-        if (calm < SYSMON_CALM)
-            os_sleep_until(clock_after(soon ? SYSMON_SOON_NS : SYSMON_LOOK_NS));
+        if (calm < SYSMON_CALM)              // a stop does not wait for the next look
+            os_futex_wait(&s->sysmon.stop, 0,
+                          clock_after(soon ? SYSMON_SOON_NS : SYSMON_LOOK_NS));
         sched_note_time(s);
         soon = look(s);
         bool serves = handoff_serve(s);
@@ -213,6 +214,7 @@ void sysmon_stop(struct sched *s)
     // [SYSMON-STOP] seq_cst, pairs with [SYSMON-FENCE]: stop is stored, now look at asleep.
     fence_seq_cst();
     sysmon_wake(s);
+    os_futex_wake(&sm->stop, 1);
     os_thread_join(sm->thread);
     MEMORY_PUT(s->memory, sm->watches, struct watch, s->n_p);
     sm->runs = false;

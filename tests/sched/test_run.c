@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -100,7 +101,8 @@ static int who_overflowed_keeps_step(void *arg)
 }
 
 // One worker: plain counters will do.
-static int overtaken_ran, links, living, living_most;
+// Atomic: a lone worker too has two threads where it was taken from one that was slow.
+static atomic_int overtaken_ran, links, living, living_most;
 
 static void overtaken(void)
 {
@@ -137,7 +139,8 @@ static void grow_wide(int depth)
 {
     for (int i = 0; depth > 0 && i < 10; i++) {
         expect_eq(go(grow_wide, depth - 1), 0);
-        if (++living > living_most) living_most = living;
+        int now = ++living;
+        if (now > living_most) living_most = now;
     }
     living--;
 }
