@@ -213,8 +213,9 @@ static int ends_of_streams(void *arg)
 
 static int partial_writes_count(void *arg)
 {
-    size_t n = 8 << 20;
+    size_t n = 32 << 20;
     char *much = calloc(1, n);
+    ssize_t more;
     int a, b;
 
     (void)arg;
@@ -223,7 +224,9 @@ static int partial_writes_count(void *arg)
     ssize_t put = coir_write_all(a, much, n, when);
     expect(put > 0 && (size_t)put < n);
     expect(coir_now() >= when);
-    expect_eq(coir_write(a, much, n, COIR_NOW), -ETIMEDOUT);
+    // What the far end's kernel has taken meanwhile may have made room.
+    while ((more = coir_write(a, much, n - (size_t)put, COIR_NOW)) > 0) put += more;
+    expect_eq(more, -ETIMEDOUT);
     expect_eq(coir_shutdown(a, SHUT_WR), 0);
     expect_eq(coir_read_full(b, much, n, COIR_FOREVER), put);
     expect_eq(coir_close(a), 0);
