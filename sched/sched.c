@@ -141,7 +141,7 @@ static struct g *take_global(struct m *m, uint32_t most)
 
 // The oldest of the new ones, if it is time. Not at every fair tick: where all that run are short,
 // each of these turns begins one more part of a tree before the last one is through, and what was
-// spawned there and waits fills memory that is not warm (skynet: 26,000 at a time, and 100).
+// spawned there and waits fills memory that is not warm (docs/adr/0015).
 static struct g *take_oldest(struct p *p)
 {
     int64_t now = load_relaxed(&p->sched->coarse); // relaxed: we have just written it
