@@ -15,6 +15,7 @@
 #define SPIN_ROUNDS 4 // tours of all others before an M sleeps
 #define OFFER_CYCLES                                                                     \
     500000 // 150 to 200 us: a few times what a wake and the first misses cost
+#define GLOBAL_MOST (RUNQ_SIZE / 8 ? RUNQ_SIZE / 8 : 1) // from the global queue at a time
 #define OLDEST_NS 1000000  // between two turns of the oldest new one
 #define THIEF_PATIENCE 200 // breaths that a thief gives a 'next' before it takes it
 
@@ -142,7 +143,7 @@ static struct g *take_global(struct m *m, uint32_t most)
 
 // The oldest of the new ones, if it is time. Not at every fair tick: where all that run are short,
 // each of these turns begins one more part of a tree before the last one is through, and what was
-// spawned there and waits fills memory that is not warm (skynet: 26,000 at a time, and 100).
+// spawned there and waits fills memory that is not warm (docs/adr/0015).
 static struct g *take_oldest(struct p *p)
 {
     int64_t now = load_relaxed(&p->sched->coarse); // relaxed: we have just written it
@@ -160,12 +161,13 @@ static struct g *take_overtaken(struct m *m)
     return g ? g : take_global(m, 1);
 }
 
-// This P's share of the global queue, as much as its empty ring takes well.
+// This P's share of the global queue: as much as its empty ring takes well, and as the cache keeps
+// of what globq_pop fetches.
 static uint32_t global_share(struct sched *s)
 {
     uint32_t share = globq_len(&s->globq) / s->n_p + 1;
 
-    return share < RUNQ_SIZE / 2 ? share : RUNQ_SIZE / 2;
+    return share < GLOBAL_MOST ? share : GLOBAL_MOST;
 }
 
 // Makes the coroutines of finished operations run.

@@ -104,6 +104,14 @@ int coir_waitgroup_add(coir_waitgroup *user, int n)
 
 int coir_waitgroup_done(coir_waitgroup *w)
 {
+    if (w) { // not the last one, as most are
+        struct waitgroup *g = group_of(w);
+        uint64_t was = load_relaxed(&g->word); // relaxed: the CAS decides
+
+        // [GROUP-ZERO] acq_rel, pairs with [GROUP-SEEN].
+        if (was >= 2 * ONE && !(was & WAKING) && cas_acq_rel(&g->word, &was, was - ONE))
+            return 0;
+    }
     return coir_waitgroup_add(w, -1);
 }
 

@@ -64,7 +64,9 @@ static void compute_a_little(void)
 {
     if (!sim_choose(2, 24)) return;
     switch (sim_choose(8, 2)) {
-    case 1: sim_hog(12000000); break; // long enough to lose its P
+    case 1:
+    case 4:
+    case 5: sim_hog(12000000); break; // long enough to lose its P
     case 2:
         coir_blocking_begin();
         sim_nap(2000000);

@@ -173,6 +173,67 @@ static void waits_for_close(coir_chan *c, bool sends)
     coir_waitgroup_done(&racers);
 }
 
+// The last user gives the channel back, and may be woken while others still are to be.
+static int n_woken;
+
+static void leaves_when_closed(coir_chan *c, bool sends, bool frees)
+{
+    int v = 1;
+    int err =
+        sends ? coir_chan_send(c, &v, COIR_FOREVER) : coir_chan_recv(c, &v, COIR_FOREVER);
+
+    expect_eq(err, -EPIPE);
+    if (frees) coir_chan_unref(c);
+    __atomic_add_fetch(&n_woken, 1, __ATOMIC_RELAXED);
+    coir_waitgroup_done(&racers);
+}
+
+struct parked {
+    const void *at;
+    int n;
+};
+
+static int count_parked(void *arg, const coir_coroutine_info *info)
+{
+    struct parked *p = arg;
+
+    p->n += info->state == COIR_PARKED && info->object == p->at;
+    return 0;
+}
+
+static void until_all_wait(coir_chan *c, int n)
+{
+    struct parked p = {c, 0};
+
+    while (p.n < n) {
+        coir_sleep(COIR_MS);
+        p.n = 0;
+        expect_eq(coir_each(coir_current(), count_parked, &p), 0);
+    }
+}
+
+static void closes(coir_chan *c)
+{
+    expect_eq(coir_chan_close(c), 0);
+    coir_waitgroup_done(&racers);
+}
+
+// As many as a close wakes in several goes; the only reference is given back by the 'freer'th.
+static void close_wakes_many(bool send, int freer)
+{
+    enum { MANY = 300 };
+    coir_chan *c = make(sizeof(int), 0);
+
+    n_woken = 0;
+    coir_waitgroup_add(&racers, MANY + 1);
+    for (int i = 0; i < MANY; i++)
+        expect_eq(go(leaves_when_closed, c, send, i == freer), 0);
+    until_all_wait(c, MANY);
+    expect_eq(go(closes, c), 0);
+    expect_eq(coir_waitgroup_wait(&racers, COIR_FOREVER), 0);
+    expect_eq(n_woken, MANY);
+}
+
 static int close_wakes(void *arg)
 {
     coir_chan *c = make(sizeof(int), 0);
@@ -190,6 +251,10 @@ static int close_wakes(void *arg)
     expect_eq(coir_waitgroup_wait(&racers, COIR_FOREVER), 0);
     coir_chan_unref(c);
     coir_chan_unref(d);
+    for (int i = 0; i < 300; i += 299) {
+        close_wakes_many(true, i);
+        close_wakes_many(false, i);
+    }
     return 0;
 }
 
