@@ -176,8 +176,16 @@ ssize_t os_write(int fd, const void *buf, size_t n);
 ssize_t os_readv(int fd, const struct iovec *iov, int n, int64_t offset);
 ssize_t os_writev(int fd, const struct iovec *iov, int n, int64_t offset);
 // os_writev and os_writev_nowait neither raise SIGPIPE nor leave it pending; os_write is for our
-// own descriptors. The drop is for a ring's writes, which raise it on their worker.
+// own descriptors. The drop is for a ring's writes, which raise it on their worker; where a thread
+// of the host's enters the ring, which may have SIGPIPE unblocked or pending itself, it holds it
+// back around that instead.
 void os_sigpipe_drop(void);
+struct os_hush {
+    sigset_t before;
+    bool done, was_pending;
+};
+void os_sigpipe_hold(struct os_hush *ret_hush);
+void os_sigpipe_release(const struct os_hush *hush, bool may_have_come);
 // With RWF_NOWAIT: -EAGAIN where it would block, -EOPNOTSUPP where it cannot know.
 ssize_t os_readv_nowait(int fd, const struct iovec *iov, int n, int64_t offset);
 ssize_t os_writev_nowait(int fd, const struct iovec *iov, int n, int64_t offset);
@@ -280,6 +288,8 @@ int os_ring_open(unsigned entries, unsigned cq_entries, unsigned flags,
 void os_ring_close(struct os_ring *ring);
 // At most so many kernel threads for what blocks, of this ring; a kernel before 5.15 has no say.
 void os_ring_cap_workers(struct os_ring *ring, unsigned most);
+// From now on 'fd', an eventfd, is written whenever completions or completion work come. 0 | -errno
+int os_ring_tells(struct os_ring *ring, int fd);
 // True where the kernel knows this IORING_OP_*.
 bool os_ring_knows(struct os_ring *ring, unsigned op);
 // The next free entry, zero-filled, or NULL: the queue is full, submit first.

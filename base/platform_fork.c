@@ -30,6 +30,11 @@ const sigset_t *fork_mask_of(const sigset_t *mask)
     return gives_back ? &given_back : mask;
 }
 
+bool fork_is_ours(void)
+{
+    return gives_back;
+}
+
 static void in_child(void)
 {
     store_relaxed(&forks, load_own(&forks) + 1); // relaxed: there is no other thread

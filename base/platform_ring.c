@@ -105,6 +105,11 @@ void os_ring_cap_workers(struct os_ring *r, unsigned most)
     io_uring_register_iowq_max_workers(&r->ring, values);
 }
 
+int os_ring_tells(struct os_ring *r, int fd)
+{
+    return io_uring_register_eventfd(&r->ring, fd);
+}
+
 bool os_ring_knows(struct os_ring *r, unsigned op)
 {
     if (r->fault.op && r->fault.op == op) return false;

@@ -15,6 +15,7 @@
 #include "base/fault.h"
 #include "base/platform.h"
 #include "base/platform_call.h"
+#include "base/platform_fork.h"
 
 int os_eventfd(void)
 {
@@ -46,20 +47,15 @@ void os_sigpipe_drop(void)
     sigtimedwait(&pipe_only, NULL, &(struct timespec){0});
 }
 
-// Around a write to what may have no reader: SIGPIPE must neither come nor stay. Workers block
-// it for ever (os_thread_start); a thread of the host's may wait for it, or have one pending.
-struct hush {
-    sigset_t before;
-    bool done, was_pending;
-};
-
-static void hush_begin(struct hush *h)
+// Around a write to what may have no reader: SIGPIPE must neither come nor stay. Our own threads
+// block it for ever (os_thread_start); one of the host's may wait for it, or have one pending.
+void os_sigpipe_hold(struct os_hush *h)
 {
     sigset_t pipe_only, pending;
 
     h->done = false;
     h->was_pending = false;
-    if (os_self()) return;
+    if (fork_is_ours()) return;
     sigpending(&pending);
     h->was_pending = sigismember(&pending, SIGPIPE) == 1;
     sigemptyset(&pipe_only);
@@ -67,18 +63,23 @@ static void hush_begin(struct hush *h)
     h->done = pthread_sigmask(SIG_BLOCK, &pipe_only, &h->before) == 0;
 }
 
-static ssize_t hush_end(const struct hush *h, ssize_t result)
+void os_sigpipe_release(const struct os_hush *h, bool may_have_come)
 {
-    if (result == -EPIPE && !h->was_pending) os_sigpipe_drop();
+    if (may_have_come && !h->was_pending) os_sigpipe_drop();
     if (h->done) pthread_sigmask(SIG_SETMASK, &h->before, NULL);
+}
+
+static ssize_t hush_end(const struct os_hush *h, ssize_t result)
+{
+    os_sigpipe_release(h, result == -EPIPE);
     return result;
 }
 
 ssize_t os_writev(int fd, const struct iovec *iov, int n, int64_t offset)
 {
-    struct hush h;
+    struct os_hush h;
 
-    hush_begin(&h);
+    os_sigpipe_hold(&h);
     return hush_end(&h, RETRY(pwritev2(fd, iov, n, offset, 0)));
 }
 
@@ -89,9 +90,9 @@ ssize_t os_readv_nowait(int fd, const struct iovec *iov, int n, int64_t offset)
 
 ssize_t os_writev_nowait(int fd, const struct iovec *iov, int n, int64_t offset)
 {
-    struct hush h;
+    struct os_hush h;
 
-    hush_begin(&h);
+    os_sigpipe_hold(&h);
     return hush_end(&h, RETRY(pwritev2(fd, iov, n, offset, RWF_NOWAIT)));
 }
 

@@ -8,6 +8,7 @@
 #include <coir/base.h>
 #include <coir/chan.h>
 #include <coir/debug.h>
+#include <coir/hosted.h>
 #include <coir/io.h>
 #include <coir/local.h>
 #include <coir/runtime.h>

@@ -475,7 +475,7 @@ static void wait_for_uses_locked(struct fd *f)
         w.ticket = wait_open_shielded(w.task, "close", f);
         f->closer = &w;
         lock_release(&f->lock);
-        park(w.task, CLOCK_NEVER);
+        park_turning(w.task);
         lock_acquire(&f->lock);
         f->closer = NULL;
     }

@@ -17,6 +17,8 @@
 //     lend      another thread will serve; under the reap lock. reclaim: its end, by the owner
 //     serve     what wait(CLOCK_PAST) does, by another thread under the reap lock
 //     mode      its name for users
+//     fd        what a host polls; rest: see poller_rest, but for what all have in common
+//     adopt     poller_adopt; NULL: any thread may be the owner
 #pragma once
 
 #include <stdbool.h>
@@ -43,6 +45,9 @@ struct backend {
     void (*reclaim)(struct poller *np);
     void (*serve)(struct poller *np);
     const char *(*mode)(const struct poller *np);
+    int (*fd)(const struct poller *np);
+    bool (*rest)(struct poller *np);
+    int (*adopt)(struct poller *np);
 };
 
 extern const struct backend backend_uring, backend_epoll;
@@ -83,7 +88,9 @@ struct poller {
     // queue; copied values only, one a slot, the oldest first. The descriptor of a break while
     // somebody writes to it (the owner reads the number without).
     alignas(CACHE_LINE) struct lock lock;
-    int break_fd;     // -1: shut
+    int break_fd; // -1: shut
+    // Constant after open: its owner sleeps in a host's loop.
+    bool is_hosted;
     struct ask *asks; // by slot
     uint32_t n_asks;  // as many as slots
     uint32_t box_first, box_last, n_box;

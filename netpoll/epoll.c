@@ -193,7 +193,8 @@ static void epoll_wait_(struct poller *np, int64_t deadline)
     struct epoll_event events[EVENTS];
 
     if (!queue_empty(&np->done)) deadline = CLOCK_PAST;
-    if (deadline <= CLOCK_PAST && load_own(&np->in_flight) == 0) return;
+    // Who is hosted has to take the break, which a host sees.
+    if (deadline <= CLOCK_PAST && load_own(&np->in_flight) == 0 && !np->is_hosted) return;
     epoll_of(np)->rounds += deadline > CLOCK_PAST ? 2 : 1;
     int n = os_epoll_wait(epoll_of(np)->fd, events, EVENTS, deadline);
     for (int i = 0; i < n; i++) handle(np, &events[i]);
@@ -259,6 +260,18 @@ static const char *epoll_mode(const struct poller *np)
     return "epoll";
 }
 
+static int epoll_fd(const struct poller *np)
+{
+    return epoll_of(np)->fd;
+}
+
+// The descriptor is readable as long as one of those in it is.
+static bool epoll_rest(struct poller *np)
+{
+    (void)np;
+    return false;
+}
+
 const struct backend backend_epoll = {
     .open = epoll_open,
     .close = epoll_close,
@@ -270,4 +283,6 @@ const struct backend backend_epoll = {
     .performs = epoll_performs,
     .serve = epoll_serve,
     .mode = epoll_mode,
+    .fd = epoll_fd,
+    .rest = epoll_rest,
 };

@@ -35,8 +35,8 @@ static int open_kernels_half(struct poller *np, unsigned entries)
     return err;
 }
 
-int poller_open(enum poller_kind kind, unsigned entries, struct os_pump *pump,
-                const struct memory *mem, struct poller **ret_poller)
+static int open_as(enum poller_kind kind, unsigned entries, struct os_pump *pump,
+                   bool is_hosted, const struct memory *mem, struct poller **ret_poller)
 {
     struct poller *np = MEMORY_GET(mem, struct poller, 1);
     int err;
@@ -46,6 +46,7 @@ int poller_open(enum poller_kind kind, unsigned entries, struct os_pump *pump,
     np->first_free = np->box_first = NO_SLOT;
     np->pump = pump;
     np->memory = mem;
+    np->is_hosted = is_hosted;
     lock_init(&np->lock, LOCK_RANK_POLLER);
     lock_init(&np->reap, LOCK_RANK_REAP);
     np->gen_first = 1;
@@ -56,6 +57,18 @@ int poller_open(enum poller_kind kind, unsigned entries, struct os_pump *pump,
     }
     *ret_poller = np;
     return 0;
+}
+
+int poller_open(enum poller_kind kind, unsigned entries, struct os_pump *pump,
+                const struct memory *mem, struct poller **ret_poller)
+{
+    return open_as(kind, entries, pump, false, mem, ret_poller);
+}
+
+int poller_open_hosted(enum poller_kind kind, const struct memory *mem,
+                       struct poller **ret_poller)
+{
+    return open_as(kind, 0, NULL, true, mem, ret_poller);
 }
 
 void poller_close(struct poller *np)
@@ -440,4 +453,32 @@ void poller_break(struct poller *np)
     lock_acquire(&np->lock);
     if (np->break_fd >= 0) os_write(np->break_fd, &one, sizeof(one));
     lock_release(&np->lock);
+}
+
+// ---- In a host's loop --------------------------------------------------------------------------
+
+int poller_fd(const struct poller *np)
+{
+    return np->backend->fd(np);
+}
+
+int poller_adopt(struct poller *np)
+{
+    return np->backend->adopt ? np->backend->adopt(np) : 0;
+}
+
+bool poller_is_broken(const struct poller *np)
+{
+    // [POLLER-NOTIFIED] acquire, pairs with [POLLER-BREAK].
+    return load_acquire(&np->state) == POLLER_NOTIFIED;
+}
+
+bool poller_rest(struct poller *np)
+{
+    bool more = np->backend->rest(np);
+
+    // The break behind the emptying, which may have taken its byte.
+    // relaxed: who filled it breaks; or a cancel of ours that found no room
+    return more || !queue_empty(&np->done) || load_relaxed(&np->box_filled) ||
+           poller_is_broken(np);
 }

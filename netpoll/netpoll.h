@@ -123,6 +123,10 @@ struct os_pump;
 // 0 | -errno of the setup (-ENOSYS, -EPERM, -ENOMEM, -EMFILE ...)
 int poller_open(enum poller_kind kind, unsigned entries, struct os_pump *pump,
                 const struct memory *mem, struct poller **ret_poller);
+// For an owner that never sleeps here but in the loop of a host, which polls a descriptor
+// (poller_fd): a ring needs no pump then.
+int poller_open_hosted(enum poller_kind kind, const struct memory *mem,
+                       struct poller **ret_poller);
 // Nothing may be in flight. NULL is allowed.
 void poller_close(struct poller *np);
 // The owner's thread ends, with nothing in flight: gives the kernel's half back and keeps what late
@@ -190,3 +194,24 @@ void poller_announce(struct poller *np);
 void poller_awake(struct poller *np); // ends the announcement, takes a kept break
 // Any thread: ends the owner's sleep, or keeps its next one from happening.
 void poller_break(struct poller *np);
+
+// ---- In a host's loop -----------------------------------------------------------------------
+//
+//     owner                                     the host, on the same thread
+//     poller_awake, poller_poll(CLOCK_PAST)
+//     ...
+//     poller_announce
+//     full fence, looks for work
+//     poller_rest: true? come again             polls the descriptor: readable when something
+//                                               finished, or for a break
+
+// Readable while there is something to take; the same as long as the poller lives. Any thread.
+int poller_fd(const struct poller *np);
+// The calling thread is the owner from now on; nothing is in flight. 0 | -errno as poller_open:
+// then it is not.
+int poller_adopt(struct poller *np);
+// Owner, announced: empties the descriptor of what was taken already. True: there is something
+// that it may not tell of any more.
+bool poller_rest(struct poller *np);
+// Owner. A break was kept.
+bool poller_is_broken(const struct poller *np);

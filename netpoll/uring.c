@@ -16,6 +16,10 @@
 //     issuer of its own (DEFER, COOP): it publishes, and the pump's handler enters for it. A plain
 //     ring it enters itself.
 //
+// U5  In a host's loop (poller_open_hosted) nobody sleeps here: the ring tells the break descriptor
+//     itself, which the host polls. A ring with DEFER_TASKRUN is never readable while it has work
+//     to run, and the other kinds end the host's own system calls with EINTR (docs/adr/0073).
+//
 // Modes, found by trying (decision 1): DEFER_TASKRUN batches best and gives foreign code no
 // phantom EINTR; COOP_TASKRUN before 6.1; without either from 5.15, and where no pump is to be
 // had. liburing's header on old distributions lacks the newest constants: they stand here.
@@ -62,8 +66,11 @@ struct uring {
     uint64_t break_value;
     bool break_armed;
     bool is_plain;
-    bool by_other;   // lent, and the ring is not plain
-    uint32_t rounds; // enters; one that may have slept counts twice
+    bool by_other;     // lent, and the ring is not plain
+    uint32_t rounds;   // enters; one that may have slept counts twice
+    bool is_hosted;    // entered by a thread of the host's
+    uint32_t n_writes; // in flight, each of which may raise SIGPIPE on who enters
+    uint64_t thread;   // that opened it
 };
 
 static const struct {
@@ -85,9 +92,14 @@ static struct uring *uring_of(const struct poller *np)
 
 static void enter(struct uring *u, bool wait, int64_t deadline)
 {
+    struct os_hush hush;
+    bool holds = u->is_hosted && u->n_writes > 0;
+
+    if (holds) os_sigpipe_hold(&hush);
     // Whatever it says (-EINTR, -ETIME, -EAGAIN, or -EBUSY: the CQ is full), the caller reaps and
     // comes again.
     (void)os_ring_enter(u->ring, wait, deadline);
+    if (holds) os_sigpipe_release(&hush, true);
     u->rounds += wait ? 2 : 1;
 }
 
@@ -138,8 +150,20 @@ static void queue_or_keep(struct uring *u, struct op *op)
         list_push_back(&u->backlog, &op->wait_node);
 }
 
+static bool may_raise(const struct op *op)
+{
+    return op->code == OP_WRITE || op->code == OP_WRITEV;
+}
+
+static void finish(struct poller *np, struct op *op, int32_t result)
+{
+    uring_of(np)->n_writes -= may_raise(op);
+    poller_finish(np, op, result);
+}
+
 static void uring_submit(struct poller *np, struct op *op)
 {
+    uring_of(np)->n_writes += may_raise(op);
     op->polling = false;
     queue_or_keep(uring_of(np), op);
 }
@@ -150,7 +174,7 @@ static bool uring_cancel(struct poller *np, struct op *op)
 
     if (list_linked(&op->wait_node)) { // the kernel has never seen it
         list_remove(&op->wait_node);
-        poller_finish(np, op, -ECANCELED);
+        finish(np, op, -ECANCELED);
         return true;
     }
 
@@ -202,12 +226,12 @@ static bool must_poll(const struct op *op, int32_t res)
 static void polled(struct poller *np, struct op *op, int32_t res)
 {
     if (res < 0 || op->why) {
-        poller_finish(np, op, res < 0 ? res : -ECANCELED);
+        finish(np, op, res < 0 ? res : -ECANCELED);
     } else if (op->code == OP_CONNECT) {
         int err = 0;
         socklen_t len = sizeof(err);
         int got = os_getsockopt(op->fd, SOL_SOCKET, SO_ERROR, &err, &len);
-        poller_finish(np, op, got < 0 ? got : -err);
+        finish(np, op, got < 0 ? got : -err);
     } else {
         op->polling = false;
         queue_or_keep(uring_of(np), op);
@@ -216,7 +240,7 @@ static void polled(struct poller *np, struct op *op, int32_t res)
 
 static void complete(struct poller *np, struct op *op, int32_t res, uint32_t flags)
 {
-    if (res == -EPIPE && !op_reads(op)) os_sigpipe_drop();
+    if (res == -EPIPE && !op_reads(op) && !np->is_hosted) os_sigpipe_drop();
     if (op->polling) {
         polled(np, op, res);
     } else if (must_poll(op, res) && !op->why) {
@@ -225,7 +249,7 @@ static void complete(struct poller *np, struct op *op, int32_t res, uint32_t fla
     } else {
         op->more = flags & IORING_CQE_F_SOCK_NONEMPTY;
         op->at_once = res > 0 && uring_of(np)->rounds - op->round <= 1;
-        poller_finish(np, op, must_poll(op, res) ? -ECANCELED : res);
+        finish(np, op, must_poll(op, res) ? -ECANCELED : res);
     }
 }
 
@@ -355,12 +379,11 @@ static int probe(struct uring *u)
     return os_ring_knows(u->ring, IORING_OP_ASYNC_CANCEL) ? 0 : -ENOSYS;
 }
 
-static int try_mode(struct uring *u, size_t mode, unsigned entries,
-                    const struct memory *mem)
+static int try_mode(struct poller *np, struct uring *u, size_t mode, unsigned entries)
 {
     struct os_ring_info info;
-    int err = os_ring_open(entries, entries * CQ_PER_SQ, modes[mode].flags, mem, &u->ring,
-                           &info);
+    int err = os_ring_open(entries, entries * CQ_PER_SQ, modes[mode].flags, np->memory,
+                           &u->ring, &info);
 
     if (err < 0) return err;
     err = probe(u);
@@ -369,6 +392,7 @@ static int try_mode(struct uring *u, size_t mode, unsigned entries,
     if (err == 0 &&
         !(info.features & IORING_FEAT_EXT_ARG && info.features & IORING_FEAT_NODROP))
         err = -ENOSYS;
+    if (err == 0 && np->is_hosted) err = os_ring_tells(u->ring, np->break_fd);
     if (err < 0) {
         os_ring_close(u->ring);
         u->ring = NULL;
@@ -388,14 +412,16 @@ static int uring_open(struct poller *np, unsigned entries)
     if (!u) return -ENOMEM;
     list_init(&u->backlog);
     size_t n = sizeof(modes) / sizeof(modes[0]);
-    for (size_t i = np->pump ? 0 : n - 1; i < n; i++) {
-        err = try_mode(u, i, entries ? entries : ENTRIES, np->memory);
+    for (size_t i = np->pump || np->is_hosted ? 0 : n - 1; i < n; i++) {
+        err = try_mode(np, u, i, entries ? entries : ENTRIES);
         if (err != -EINVAL) break; // an unknown flag: try the next mode
     }
     if (err < 0) {
         MEMORY_PUT(np->memory, u, struct uring, 1);
         return err;
     }
+    u->is_hosted = np->is_hosted;
+    u->thread = os_thread_id();
     np->impl = u;
     if (np->pump) os_ring_pumped_by(u->ring, np->pump);
     return 0;
@@ -407,6 +433,37 @@ static void uring_close(struct poller *np)
 
     os_ring_close(u->ring);
     MEMORY_PUT(np->memory, u, struct uring, 1);
+}
+
+// ---- In a host's loop ------------------------------------------------------------------------
+
+static int uring_fd(const struct poller *np)
+{
+    return np->break_fd;
+}
+
+// Empties the eventfd, then looks: what came before was told by it and shows in the ring now, what
+// comes later tells again.
+static bool uring_rest(struct poller *np)
+{
+    uint64_t value;
+    struct iovec one = {&value, sizeof(value)};
+
+    os_readv_nowait(np->break_fd, &one, 1, -1);
+    return uring_pending(np);
+}
+
+// A ring with an issuer belongs to the thread that opened it.
+static int uring_adopt(struct poller *np)
+{
+    struct uring *old = uring_of(np);
+
+    if (old->is_plain || old->thread == os_thread_id()) return 0;
+    int err = uring_open(np, 0);
+    if (err < 0) return err;
+    os_ring_close(old->ring);
+    MEMORY_PUT(np->memory, old, struct uring, 1);
+    return 0;
 }
 
 static bool uring_performs(const struct poller *np, enum op_code code)
@@ -432,4 +489,7 @@ const struct backend backend_uring = {
     .reclaim = uring_reclaim,
     .serve = uring_serve,
     .mode = uring_mode,
+    .fd = uring_fd,
+    .rest = uring_rest,
+    .adopt = uring_adopt,
 };

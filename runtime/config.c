@@ -117,13 +117,17 @@ static int check_values(const coir_config *c)
     return 0;
 }
 
-int config_fill(const coir_config *config, bool from_environment, coir_config *ret)
+int config_fill(const coir_config *config, enum start_kind kind, coir_config *ret)
 {
+    bool from_environment = kind == START_RUN;
     int err = copy(config, ret);
 
     if (err < 0) return err;
+    if (kind == START_HOSTED) ret->workers = 1;
     if (from_environment && (err = read_environment(ret)) < 0) return err;
     if ((err = check_values(ret)) < 0) return err;
+    if (ret->seed && kind == START_HOSTED)
+        return refuse(ret, -ENOTSUP, "a hosted runtime has no seed: its host decides");
     if (ret->seed) {
         ret->workers = 1;
         ret->helpers = ret->pump_signal = -1;
@@ -133,7 +137,7 @@ int config_fill(const coir_config *config, bool from_environment, coir_config *r
     if (ret->workers > WORKERS_MOST) ret->workers = WORKERS_MOST;
     if (!ret->stack_bytes) ret->stack_bytes = STACK_DEFAULT;
     if (!ret->guard_bytes) ret->guard_bytes = GUARD_DEFAULT;
-    if (!ret->helpers) ret->helpers = HELPERS_DEFAULT;
+    if (!ret->helpers) ret->helpers = kind == START_HOSTED ? -1 : HELPERS_DEFAULT;
     if (ret->overflow_report == COIR_DEFAULT)
         ret->overflow_report = from_environment ? COIR_ON : COIR_OFF;
     if (!ret->stop_ns) ret->stop_ns = STOP_DEFAULT;

@@ -33,6 +33,7 @@
 #include "netpoll/netpoll.h"
 #include "runtime/runtime.h"
 #include "sched/g.h"
+#include "sched/hosted.h"
 #include "sched/park.h"
 #include "sched/sched.h"
 
@@ -447,6 +448,7 @@ void runtime_forked(void)
 {
     list_lock = (struct lock){0}; // whoever held it is not here
     coir_gdb_runtimes_ = NULL;
+    hosted_forked();
 }
 
 void runtime_delist(coir_runtime *rt)

@@ -2,6 +2,7 @@
 // runtime - start, run, stop.
 //
 //     coir_start   config, driver by trying (a ring, else epoll), scheduler
+//     hosted       the same without threads; the host's loop takes the turns (hosted.c)
 //     coir_stop    cancel all, drain until the deadline; 0 left: end the workers, free all
 //     coir_run     start, one coroutine, stop; who does not end is named and abandoned; where
 //                  nothing can run any more, a report (deadlock.c)
@@ -76,7 +77,7 @@ static void tell_stall(struct sched *s, const struct stall *st)
 
 // ---- Start -------------------------------------------------------------------------------------
 
-static int start_with(coir_runtime *rt, enum poller_kind kind)
+static int start_with(coir_runtime *rt, enum poller_kind kind, bool hosted)
 {
     const coir_config *c = &rt->config;
     struct sched_config sched = {.workers = c->workers,
@@ -86,7 +87,8 @@ static int start_with(coir_runtime *rt, enum poller_kind kind)
                                  .threads_max = c->threads_max,
                                  .memory = &rt->memory,
                                  .seed = c->seed,
-                                 .pump_signal = c->pump_signal};
+                                 .pump_signal = c->pump_signal,
+                                 .hosted = hosted};
 
     memset(&rt->sched, 0, sizeof(rt->sched));
     rt->sched.thread_start = c->thread_start;
@@ -104,15 +106,15 @@ static int start_with(coir_runtime *rt, enum poller_kind kind)
 }
 
 // A ring where one can be had, else epoll, and says why.
-static int start_auto(coir_runtime *rt)
+static int start_auto(coir_runtime *rt, bool hosted)
 {
     int refused = 0;
 
     if (rt->config.driver != COIR_DRIVER_EPOLL) {
-        refused = start_with(rt, POLLER_URING);
+        refused = start_with(rt, POLLER_URING, hosted);
         if (refused == 0 || rt->config.driver == COIR_DRIVER_URING) return refused;
     }
-    int err = start_with(rt, POLLER_EPOLL);
+    int err = start_with(rt, POLLER_EPOLL, hosted);
     if (err == 0 && refused < 0) {
         snprintf(rt->driver_why, sizeof(rt->driver_why), "epoll: io_uring refused: %s",
                  strerrordesc_np(-refused));
@@ -153,10 +155,10 @@ static void free_runtime(coir_runtime *rt)
     MEMORY_PUT(&mem, rt, coir_runtime, 1);
 }
 
-static int start(const coir_config *config, bool from_environment, coir_runtime **ret_rt)
+int runtime_start(const coir_config *config, enum start_kind kind, coir_runtime **ret_rt)
 {
     coir_config filled;
-    int err = config_fill(config, from_environment, &filled);
+    int err = config_fill(config, kind, &filled);
     if (err < 0) return err;
     if (os_shadow_stack()) {
         if (filled.log)
@@ -180,7 +182,7 @@ static int start(const coir_config *config, bool from_environment, coir_runtime 
     list_init(&rt->host.askers);
     if (filled.overflow_report == COIR_ON) os_fault_begin(overflow_look);
     err = open_helpers(rt);
-    if (err == 0) err = start_auto(rt);
+    if (err == 0) err = start_auto(rt, kind == START_HOSTED);
     if (err < 0) {
         if (filled.overflow_report == COIR_ON) os_fault_end();
         runtime_log(rt, COIR_LOG_ERROR, "coir: no start: %s", strerrordesc_np(-err));
@@ -199,7 +201,7 @@ static int start(const coir_config *config, bool from_environment, coir_runtime 
 int coir_start(const coir_config *config, coir_runtime **ret_rt)
 {
     if (!ret_rt) return -EINVAL;
-    return start(config, false, ret_rt);
+    return runtime_start(config, START_THREADS, ret_rt);
 }
 
 // ---- Stop -------------------------------------------------------------------------------------
@@ -219,9 +221,12 @@ static int cancel_and_drain(coir_runtime *rt, int64_t deadline)
 
 int coir_stop(coir_runtime *rt, int64_t deadline)
 {
+    int err;
+
     if (!rt) return -EINVAL;
     if (runtime_self() == rt) return -EDEADLK;
     if (runtime_here(rt) < 0) return -EPERM;
+    if (rt->sched.hosted && (err = runtime_take_turns(rt)) < 0) return err;
     // [STOP-ONE] acq_rel, pairs with itself: one at a time.
     if (swap_acq_rel(&rt->state, RUNTIME_STOPS) == RUNTIME_STOPS) return -EALREADY;
 
@@ -304,7 +309,7 @@ int coir_run(const coir_config *config, int (*fn)(void *), void *arg)
 
     if (!fn) return -EINVAL;
     if (g_self()) return -EDEADLK;
-    int err = start(config, true, &rt);
+    int err = runtime_start(config, START_RUN, &rt);
     if (err < 0) return err;
     rt->first = (struct first){.fn = fn, .arg = arg};
     rt->host.there = true; // and can be asked, though it sleeps a little later

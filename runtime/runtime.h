@@ -17,6 +17,9 @@
 
 enum { RUNTIME_RUNS, RUNTIME_STOPS };
 
+// Which call starts it: coir_run reads the environment, a hosted one makes no threads.
+enum start_kind { START_RUN, START_THREADS, START_HOSTED };
+
 // coir_run's caller, asleep but for what only its own thread can do (runtime/process.c). Whoever
 // changes something here readies the scheduler's 'watcher', where it sleeps.
 struct host {
@@ -55,6 +58,7 @@ struct coir_runtime {
 
     // Atomic.
     atomic_u32 state;          // one coir_stop at a time
+    atomic_u64 turner;         // hosted: the thread that takes the turns; 0: none yet
     atomic_u64 spawn_failures; // all of them
     atomic_i64 spawn_logged;   // when one was last logged
 };
@@ -107,9 +111,16 @@ enum deadlock deadlock_look_or_sleep(coir_runtime *rt, int64_t *nap);
 // Tells the log who waits on what.
 void deadlock_report(coir_runtime *rt);
 
-// Checks 'config' (NULL: all default) and fills *ret with every default. 'read_environment' is
-// coir_run's. 0 | -EINVAL, with a line through the config's log | -ENOTSUP
-int config_fill(const coir_config *config, bool read_environment, coir_config *ret);
+// Starts one; what the public calls return.
+int runtime_start(const coir_config *config, enum start_kind kind, coir_runtime **ret_rt);
+// The caller takes the turns of rt, which is hosted, from now on if nobody did before (hosted.c).
+// 0 | -EPERM (another thread does, or a child of fork) | -EDEADLK (inside a turn of it) | -errno
+// of what that needs
+int runtime_take_turns(coir_runtime *rt);
+
+// Checks 'config' (NULL: all default) and fills *ret with every default.
+// 0 | -EINVAL, with a line through the config's log | -ENOTSUP
+int config_fill(const coir_config *config, enum start_kind kind, coir_config *ret);
 
 // coir_run's thread sleeps here until host_wake, and does what it is asked to meanwhile. Its
 // mask is afterwards what it was. False: nothing can run any more.

@@ -45,6 +45,8 @@ struct thread_cancel {
     struct task *waits; // guarded by lock: what a cancel has to end, or NULL
     int break_fd; // guarded by lock, where 'polls': it sleeps in poll(2) and listens here
     bool polls;
+    struct m *
+        hosted; // its own: of the runtimes whose turns it takes (hosted.h), linked; or NULL
 };
 
 struct thread_cancel *thread_cancel(void);

@@ -154,7 +154,7 @@ void sched_blocking_begin(void)
 {
     struct m *m = m_self();
 
-    if (!m || !m->g || m->sched->seeded || m->g->blocking++ > 0) return;
+    if (!m || !m->g || m->sched->seeded || m->hosted || m->g->blocking++ > 0) return;
     sched_enter_as(m);
     if (!m->p) return; // stolen already
     bool wanted = handoff_worth(m->sched, m->p, m);

@@ -391,6 +391,28 @@ struct queue idle_sleep(struct m *m)
     return done;
 }
 
+bool idle_rest(struct m *m)
+{
+    struct sched *s = m->sched;
+    struct p *home = m->p;
+    bool keeper;
+
+    poller_announce(m->poller);
+    lie_down(m, home, &keeper);
+    idle_spin_end(m);
+    if (maybe("announced, not yet looked")) choice_point();
+    // [IDLE-FENCE] seq_cst, pairs with [WAKE-FENCE]: announced, now look for work (W1).
+    fence_seq_cst();
+    bool found = work_anywhere(s) || !runq_empty(&home->runq);
+    return poller_rest(m->poller) || found;
+}
+
+void idle_rise(struct m *m)
+{
+    poller_awake(m->poller);
+    come_out(m, &m->sched->ps[0], false);
+}
+
 // ---- Without a P --------------------------------------------------------------------------
 
 // The P whose home a spare may best displace: one without operations in flight, which ends if it is

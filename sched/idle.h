@@ -80,6 +80,12 @@ void idle_retire(struct m *m);
 // ready.
 struct queue idle_sleep(struct m *m);
 
+// A hosted M's sleep is its host's (hosted.h): it gives its P up and announces. True: there is
+// something to do already, or a break came.
+bool idle_rest(struct m *m);
+// It comes back: with its P, whoever had taken that for it.
+void idle_rise(struct m *m);
+
 // True if every worker sleeps, none expects a timer or the end of an operation, and nothing stands
 // in a queue. *ret_epoch moves whenever a P is taken: equal before and after a look, no worker ran
 // meanwhile. Any thread.

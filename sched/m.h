@@ -45,6 +45,7 @@ struct m {
     struct os_exceptions
         *exceptions;      // and what C++ keeps of exceptions; NULL: no C++ here
     struct os_pump *pump; // NULL: none
+    bool hosted;          // its thread is a host's, in turns (hosted.h)
 
     // Its own thread only. Others may read g while the poller is lent, under its reap lock.
     struct p *p;    // NULL: idle, or stolen from it
@@ -57,10 +58,13 @@ struct m {
     bool away;     // lost its P, and has not yet reclaimed its poller
     bool coming;   // counted in idle's n_coming
     bool ends;     // has nothing to do and was not wanted for a while
-    bool detours;  // each switch goes over its own stack: somebody is pinned here (pin.h)
-    bool spoiled;  // who was pinned here has ended: it runs nobody any more
-    struct g *pinned; // who is pinned here, or NULL
-    struct g *picked; // taken from the queue by who left last, for the main loop
+    bool
+        detours; // each switch goes over its own stack: somebody is pinned here (pin.h), or hosted
+    bool spoiled;          // who was pinned here has ended: it runs nobody any more
+    struct g *pinned;      // who is pinned here, or NULL
+    struct g *picked;      // taken from the queue by who left last, for the main loop
+    bool has_more;         // hosted: the last turn left something to do
+    struct m *next_hosted; // of the same thread
     struct context context;
     struct arch_call
         capture; // of the spawn stub, from its call to the commit that follows

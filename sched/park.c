@@ -8,6 +8,7 @@
 #include "base/panic.h"
 #include "netpoll/netpoll.h"
 #include "sched/g.h"
+#include "sched/hosted.h"
 #include "sched/sched.h"
 
 enum { LOG_WARNING = 4 }; // COIR_LOG_WARNING
@@ -174,6 +175,14 @@ int park(struct task *t, int64_t deadline)
 
     if (outcome == -ETIMEDOUT && bound && cancel_late(bound)) return -ECANCELED;
     return outcome;
+}
+
+void park_turning(struct task *t)
+{
+    if (t->is_thread && thread_cancel()->hosted)
+        hosted_turn_until(&t->parker);
+    else
+        park(t, CLOCK_NEVER);
 }
 
 int64_t park_until(int64_t deadline)

@@ -45,6 +45,11 @@ uint64_t wait_open_shielded(struct task *t, const char *on, const void *at);
 // finds no memory (a timer heap that cannot grow).
 int park(struct task *t, int64_t deadline);
 
+// The same for a wait that is deaf and without a deadline, and that only the run of a coroutine
+// ends: a thread that takes the turns of hosted runtimes takes them meanwhile, as it may be one of
+// theirs.
+void park_turning(struct task *t);
+
 // Makes a claimed task run. Any thread; never blocks; takes no lock of sync/ or io/. The task may
 // be gone when this returns.
 void ready(struct task *t);

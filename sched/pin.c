@@ -31,7 +31,7 @@ int sched_pin(void)
 
     if (!m || !m->g) return -EPERM;
     struct g *g = m->g;
-    if (m->sched->seeded) return 0; // there is one thread
+    if (m->sched->seeded || m->hosted) return 0; // there is one thread
     if (g->pins == UINT16_MAX) return -EAGAIN;
     if (g->pins == 0) {
         if (!pin_reserve(m->sched)) return -EAGAIN;
@@ -49,7 +49,7 @@ int sched_unpin(void)
     struct m *m = m_self();
 
     if (!m || !m->g) return -EPERM;
-    if (m->sched->seeded) return 0;
+    if (m->sched->seeded || m->hosted) return 0;
     if (m->g->pins == 0) return -EINVAL;
     if (--m->g->pins > 0) return 0;
     m->g->home = NULL;

@@ -459,7 +459,7 @@ void sched_leave_g(uintptr_t value)
     panic("a coroutine that ended was resumed");
 }
 
-// ---- The worker thread -------------------------------------------------------------------------
+// ---- The worker thread -----------------------------------------------------------------------
 
 static void run(struct m *m, struct g *g)
 {
@@ -472,6 +472,42 @@ static void run(struct m *m, struct g *g)
     if (m->exceptions) *m->exceptions = (struct os_exceptions){0};
     finish_left(m);
 }
+
+// ---- The turn of a host ----------------------------------------------------------------------
+
+void sched_look(struct m *m)
+{
+    ready_ops(m, poller_poll(m->poller, CLOCK_PAST));
+    run_timers(m, &m->p->timers);
+}
+
+bool sched_has_queued(struct m *m)
+{
+    return !runq_empty(&m->p->runq) || globq_len(&m->sched->globq) > 0;
+}
+
+// What runs next of what stands in the queues; NULL: nothing does.
+static struct g *find_queued(struct m *m)
+{
+    for (;;) {
+        struct g *g = pick(m->p);
+
+        if (g) return g;
+        if (load_own(&m->p->tick) % SCHED_FAIR_TICKS)
+            return take_global(m, global_share(m->sched));
+        if ((g = take_overtaken(m))) return g;
+    }
+}
+
+uint32_t sched_run_queued(struct m *m, uint32_t most)
+{
+    uint32_t n = 0;
+
+    for (struct g *g; n < most && (g = find_queued(m)); n++) run(m, g);
+    return n;
+}
+
+// ---- The worker's thread ---------------------------------------------------------------------
 
 // The poller, then a P. Says through m->started how it went.
 static int start_here(struct m *m)

@@ -54,6 +54,7 @@ struct sched {
     uint32_t coroutines_max; // 0: none
     struct offload *helpers; // the runtime's; only handed on (park_helpers)
     bool altstacks;          // workers have one: SIGSEGV is watched
+    struct m *hosted;        // its only M, which no thread of ours is (hosted.h); or NULL
     void (*tell_stall)(struct sched *s, const struct stall *st); // NULL: nobody listens
     struct seeded *seeded; // a run that can be repeated (seed.h); NULL: it is none
     // The runtime's: runs fn(arg) on a stack of so many bytes (park_in_place).
@@ -92,10 +93,11 @@ struct sched_config {
     int pump_signal;      // 0: a free one, -1: none
     const struct memory *memory;
     uint64_t seed; // other than 0: a run that can be repeated, of one worker
+    bool hosted;   // no threads: of these fields 'stack_bytes' to 'poller_kind' count
 };
 
-// Fills *s (zero-filled, hooks set) and starts its first worker; returns when that one has its
-// poller. 0 | -ENOMEM | -EAGAIN (no thread) | what poller_open says.
+// Fills *s (zero-filled, hooks set) and starts its first worker, unless it is hosted; returns when
+// that one has its poller. 0 | -ENOMEM | -EAGAIN (no thread) | what poller_open says.
 int sched_start(struct sched *s, const struct sched_config *config);
 
 // Waits until no coroutine is left or the deadline, after sched_stopping. 0 | -ETIMEDOUT
@@ -209,6 +211,13 @@ void sched_leave_g(uintptr_t value);
 int sched_pin(void);
 // 0 | -EPERM (no coroutine) | -EINVAL (it has no pin)
 int sched_unpin(void);
+
+// A hosted M in its turn: takes what kernel and clock have, and submits what was queued ...
+void sched_look(struct m *m);
+// ... whether something can run ...
+bool sched_has_queued(struct m *m);
+// ... and runs at most so many, without looking again. The number that ran.
+uint32_t sched_run_queued(struct m *m, uint32_t most);
 
 // The main function of an M's thread.
 void sched_m_main(void *m);

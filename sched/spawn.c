@@ -80,7 +80,8 @@ __attribute__((always_inline)) static inline void fill(struct g *g, struct p *p,
     g->named = how->name != NULL;
     g->has_locals = false;
     g->blocking = 0;
-    g->pins = how->pinned && !g->sched->seeded; // one thread is all there is there
+    // One thread is all there is there.
+    g->pins = how->pinned && !g->sched->seeded && !g->sched->hosted;
     if (how->pinned) g->home = NULL;
     g->cancel.shields = 0;
     g->cancel.bound = NULL;
@@ -164,7 +165,7 @@ int sched_spawn(struct sched *s, struct m *m, const struct spawn *how)
     int err = refused(s);
 
     if (err < 0) return err;
-    bool pinned = how->pinned && !s->seeded;
+    bool pinned = how->pinned && !s->seeded && !s->hosted;
     if (pinned && !pin_reserve(s)) return -EAGAIN;
     err = m && m->g && m->sched == s ? spawn_inside(m, s, how) : spawn_outside(s, how);
     if (err < 0 && pinned) pin_unreserve(s);

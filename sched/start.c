@@ -4,6 +4,7 @@
 //     start   1 what nobody waits for: Ps, Ms, stacks, tables
 //             2 the first worker, and wait until it has its poller or says why not
 //             3 sysmon
+//             hosted: 2 is an M without a thread, there is no 3, and no 4 of the stop
 //     stop    1 stopping: spawns are refused, whoever ends looks whether it was the last
 //             2 the last one readies the stopper
 //             3 whoever made the last ones run from outside goes out
@@ -16,6 +17,7 @@
 #include "base/panic.h"
 #include "base/platform.h"
 #include "sched/g.h"
+#include "sched/hosted.h"
 #include "sched/sched.h"
 #include "sched/seed.h"
 
@@ -46,7 +48,7 @@ static int make_tables(struct sched *s, const struct sched_config *config)
     s->n_p = config->workers;
     s->poller_kind = config->poller_kind;
     s->ps = MEMORY_GET(s->memory, struct p, s->n_p);
-    s->m_most = most_threads(s->n_p, config->threads_max);
+    s->m_most = config->hosted ? 1 : most_threads(s->n_p, config->threads_max);
     s->ms = MEMORY_GET(s->memory, struct m *, s->m_most);
     s->handoff.computing_most = 4 * s->n_p + 64;
     s->handoff.blocked_most = BLOCKED_MOST;
@@ -164,6 +166,11 @@ int sched_start(struct sched *s, const struct sched_config *config)
     }
     make_workers(s);
     sched_note_time(s);
+    if (config->hosted) {
+        err = hosted_start(s);
+        if (err < 0) free_tables(s);
+        return err;
+    }
     err = begin_pump(s, config->pump_signal);
     if (err == 0) err = start_first(s);
     if (err < 0) {
@@ -222,6 +229,7 @@ void sched_stopping(struct sched *s)
 
 int sched_drain(struct sched *s, int64_t deadline)
 {
+    if (s->hosted) return hosted_drain(s, deadline);
     while (sched_live(s) > 0)
         if (parker_park(&s->stopper, deadline) == -ETIMEDOUT) return -ETIMEDOUT;
     return 0;
@@ -253,6 +261,9 @@ void sched_fini(struct sched *s)
 {
     wait_for_outsiders(s);
     sysmon_stop(s);
-    join_workers(s);
+    if (s->hosted)
+        hosted_fini(s);
+    else
+        join_workers(s);
     free_tables(s);
 }

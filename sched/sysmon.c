@@ -129,6 +129,17 @@ static int64_t give_back(struct sched *s)
     return again;
 }
 
+void sysmon_give_back(struct sched *s)
+{
+    int64_t now = load_relaxed(&s->coarse); // relaxed: says no more than itself
+
+    if (now >= s->sysmon.drain_at) {
+        s->sysmon.drain_at = now + STACK_DECAY_NS;
+        stack_cache_drain(&s->ps[0].stacks);
+    }
+    stack_depot_decay(&s->depot, now);
+}
+
 // Sleeps until a P is taken from IDLE (true), or there is memory to give back (false).
 static bool sleep_deep(struct sched *s, int64_t until)
 {

@@ -40,5 +40,9 @@ struct sysmon {
 int sysmon_start(struct sched *s);
 void sysmon_stop(struct sched *s);
 
+// A second's worth of memory back to the kernel, if it is time: what it does where it does not run
+// (hosted.h).
+void sysmon_give_back(struct sched *s);
+
 // A P was taken from IDLE. Any thread.
 void sysmon_wake(struct sched *s);

@@ -199,3 +199,23 @@ struct queue timers_run(struct timers *ts, int64_t now)
     lock_release(&ts->lock);
     return due;
 }
+
+void timers_settle(struct timers *ts)
+{
+    if (load_relaxed(&ts->earliest) == CLOCK_NEVER) return; // relaxed: own
+    lock_acquire(&ts->lock);
+    while (ts->n) {
+        struct g *g = ts->heap[0];
+        int64_t when = load_relaxed(&g->timer.when); // relaxed: this thread wrote it
+
+        if (when == g->timer.key) break;
+        if (when == CLOCK_NEVER) {
+            remove_locked(ts, g);
+        } else {
+            g->timer.key = when; // later (T2)
+            sift_down_locked(ts, 0, g);
+        }
+    }
+    note_earliest_locked(ts);
+    lock_release(&ts->lock);
+}

@@ -69,6 +69,10 @@ static inline bool timer_is_in_heap(struct timer *t)
     return load_acquire(&t->home) != NULL;
 }
 
+// Makes 'earliest' exact: drops disarmed entries that stand first, and looks at pushed ones now. On
+// the thread of every coroutine that is in ts (hosted.h).
+void timers_settle(struct timers *ts);
+
 // Coroutines whose deadline has passed and whose waits this call claimed, as a queue of their
 // nodes, for the caller to make runnable: outcome is -ETIMEDOUT. Waits for I/O are not claimed;
 // their operations are asked to end. Any thread.

@@ -24,7 +24,8 @@ ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), ".."))
 FLOORS = ["arch", "base", "netpoll", "sched", "sync", "io", "runtime"]
 
 # Who may include whom. A folder's name allows all of it, a header's name that header alone.
-SCHED_FACES = ["sched/park.h", "sched/sched.h", "sched/idle.h", "sched/sysmon.h", "sched/g.h", "sched/spawn.h"]
+SCHED_FACES = ["sched/park.h", "sched/sched.h", "sched/idle.h", "sched/sysmon.h", "sched/g.h", "sched/spawn.h",
+               "sched/hosted.h"]
 ALLOWED = {
     "include": ["coir", "coir.h"],
     "arch": ["arch"],

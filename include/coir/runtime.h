@@ -144,9 +144,11 @@ COIR_API COIR_MUST_USE int coir_start(const coir_config *config, coir_runtime **
 
 // Cancels every coroutine, waits until the deadline for them to end, frees everything. Any thread
 // that is not the runtime's.
+// A hosted runtime (coir/hosted.h) is stopped by the thread that takes its turns: it takes them
+// here itself, and sleeps in between.
 // 0: gone | > 0: so many coroutines still live, nothing was freed, call again
 // | -EINVAL (NULL) | -EDEADLK (from inside this runtime) | -EALREADY (another stop runs)
-// | -EPERM (after fork, in the child)
+// | -EPERM (after fork, in the child; hosted: another thread takes the turns)
 COIR_API int coir_stop(coir_runtime *rt, int64_t deadline);
 
 // Says what the runtime has become. rt may be NULL inside a coroutine. Never waits, any thread.

@@ -28,16 +28,16 @@ def ran(program, *args):
 class Server:
     """A server on a port of its own; ends with the block."""
 
-    def __init__(self, program, *args, stderr=None):
+    def __init__(self, program, *args, stderr=None, stdout=None):
         self.argv = [program, *args]
-        self.stderr = stderr
+        self.stderr, self.stdout = stderr, stdout
 
     def __enter__(self):
         for _ in range(20):
             self.port = random.randrange(20000, 32000)
             self.address = f"127.0.0.1:{self.port}"
             self.process = subprocess.Popen([self.argv[0], self.address, *self.argv[1:]],
-                                            stderr=self.stderr)
+                                            stderr=self.stderr, stdout=self.stdout)
             for _ in range(200):
                 try:
                     socket.create_connection(("127.0.0.1", self.port), 1).close()
@@ -57,6 +57,13 @@ class Server:
         s = socket.create_connection(("127.0.0.1", self.port), LIMIT)
         s.settimeout(LIMIT)
         return s
+
+
+def measure_cpu(pid):
+    """Seconds of processor time."""
+    with open(f"/proc/{pid}/stat", encoding="ascii") as f:
+        fields = f.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def read_all(s):
@@ -146,6 +153,11 @@ def typed(program):
     assert ran(program) == "at 30, 40\n"
 
 
+def futures(program):
+    assert ran(program) == "".join(f"thread {i}: 4900\n" for i in range(4)) + \
+        "one took too long: given up\nno answer for 1\n"
+
+
 def locks(program):
     assert ran(program) == "made once, 3 at a time at most, 300 looked up, 10 written\n"
 
@@ -153,6 +165,86 @@ def locks(program):
 def echo(program):
     with Server(program) as server:
         echoes(server)
+
+
+def hosted(program):
+    """The loop's own timer goes on beside the coroutines, and its end is a clean one."""
+    server = Server(program, os.environ["COIR_DRIVER"], stdout=subprocess.PIPE).__enter__()
+    said = []
+    echoes(server)
+    s = server.connect()
+    s.sendall(b"stays open")
+    assert s.recv(100) == b"stays open"
+    for line in server.process.stdout:
+        said.append(int(line.split()[0]))
+        if said[-1] > 52 and len(said) > 5:
+            break
+    assert said == sorted(said), said
+    before = measure_cpu(server.process.pid)
+    time.sleep(0.5)
+    assert measure_cpu(server.process.pid) - before < 0.25  # it sleeps
+    server.process.terminate()
+    assert server.process.wait(LIMIT) == 0
+    assert s.recv(100) == b""
+
+
+def redis_module(module, echo_program):
+    """Debian's redis-server loads it; many ask at once while Redis serves others; then it unloads."""
+    if not shutil.which("redis-server"):
+        print("skipped: no redis-server here")
+        sys.exit(77)
+
+    def command(*words):
+        return b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(w), w) for w in words)
+
+    def answer(s):
+        got = b""
+        while not got.endswith(b"\r\n") or (got[:1] == b"$" and got.count(b"\r\n") < 2):
+            part = s.recv(1000)
+            assert part, got
+            got += part
+        return got
+
+    def asks(s, *words):
+        s.sendall(command(*words))
+        return answer(s)
+
+    port = random.randrange(20000, 32000)
+    driver = b"epoll" if os.environ["COIR_DRIVER"] == "epoll" else b"auto"
+    with tempfile.TemporaryDirectory() as folder, Server(echo_program) as echo_server:
+        redis = subprocess.Popen(
+            ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", folder,
+             "--enable-module-command", "yes", "--loadmodule", os.path.abspath(module), driver],
+            stdout=subprocess.PIPE)
+        try:
+            for _ in range(500):
+                try:
+                    plain = socket.create_connection(("127.0.0.1", port), LIMIT)
+                    break
+                except OSError:
+                    assert redis.poll() is None, redis.stdout.read()
+                    time.sleep(0.02)
+            address = echo_server.address.encode()
+            conns = [socket.create_connection(("127.0.0.1", port), LIMIT) for _ in range(20)]
+            for rounds in range(10):
+                for i, s in enumerate(conns):
+                    s.sendall(command(b"COIR.ASK", address, b"q%02d-%d" % (i, rounds)))
+                assert asks(plain, b"INCR", b"n") == b":%d\r\n" % (rounds + 1)
+                for i, s in enumerate(conns):
+                    assert answer(s) == b"$5\r\nq%02d-%d\r\n" % (i, rounds)
+            assert b"refused" in asks(plain, b"COIR.ASK", b"127.0.0.1:1", b"x")
+            assert b"wrong number" in asks(plain, b"COIR.ASK", b"x")
+            with socket.create_server(("127.0.0.1", 0)) as silent:  # accepts, and says nothing
+                where = b"127.0.0.1:%d" % silent.getsockname()[1]
+                conns[0].sendall(command(b"COIR.ASK", where, b"x"))
+                _peer = silent.accept()
+                assert b"timed out" in answer(conns[0])
+                assert asks(plain, b"MODULE", b"UNLOAD", b"coir") == b"+OK\r\n"
+            assert b"unknown command" in asks(plain, b"COIR.ASK", address, b"x")
+            assert asks(plain, b"PING") == b"+PONG\r\n"
+        finally:
+            redis.terminate()
+            redis.wait(LIMIT)
 
 
 def proxy(program, echo_program):
@@ -375,7 +467,7 @@ def main(argv):
      "http": http, "kv": kv, "curl": curl, "pq": pq,
      "mirrors": mirrors, "tags": tags, "stuck": stuck, "pinned": pinned, "seeded": seeded,
      "select": select, "timer": timer, "typed": typed, "locks": locks,
-     "cat": cat, "udp": udp, "run": run, "graceful": graceful}[what](*programs)
+     "cat": cat, "futures": futures, "hosted": hosted, "redis_module": redis_module, "udp": udp, "run": run, "graceful": graceful}[what](*programs)
     return 0
 
 

@@ -90,6 +90,10 @@ void scene_run_starved_by_a_thread(void);
 void scene_run_helped(void);
 void scene_run_seeded(void);
 
+void scene_hosted_is_woken(void);
+void scene_hosted_echo(void);
+void scene_hosted_is_stopped(void);
+
 // Grows a tree of scopes with 'width' children each, on a coroutine, and checks it.
 void scope_tree_grow(uint32_t depth, uint32_t width);
 

@@ -225,6 +225,7 @@ short file_events(const struct file *f)
     switch (f->kind) {
     case FILE_EVENT: return f->count ? POLLIN | POLLOUT : POLLOUT;
     case FILE_LISTEN: return f->n_queue ? POLLIN : 0;
+    case FILE_EPOLL: return ready_any(f) ? POLLIN : 0;
     case FILE_SOCKET:
     case FILE_PIPE:
         if (!f->linked) return POLLOUT | POLLHUP;
@@ -363,6 +364,16 @@ void os_stack_note(void *low, void *high)
 
 void os_sigpipe_drop(void)
 {
+}
+
+void os_sigpipe_hold(struct os_hush *ret_hush)
+{
+    (void)ret_hush;
+}
+
+void os_sigpipe_release(const struct os_hush *hush, bool may_have_come)
+{
+    (void)hush, (void)may_have_come;
 }
 
 ssize_t os_writev(int fd, const struct iovec *iov, int n, int64_t offset)

@@ -61,6 +61,8 @@ void kernel_changed(void);
 bool ring_step(void);
 // The last descriptor of f is gone: no epoll watches it any more.
 void ready_forget(const struct file *f);
+// True if this epoll has an event for somebody.
+bool ready_any(const struct file *epoll);
 void ready_reset(void);
 void ring_reset(void);
 

@@ -31,6 +31,16 @@ void ready_forget(const struct file *f)
         if (items[i].file == f || items[i].epoll == f) items[i].epoll = NULL;
 }
 
+bool ready_any(const struct file *epoll)
+{
+    for (int i = 0; i < EPOLL_ITEMS; i++)
+        if (items[i].epoll == epoll && !items[i].off &&
+            (uint32_t)file_events(items[i].file) &
+                (items[i].event.events | EPOLLERR | EPOLLHUP))
+            return true;
+    return false;
+}
+
 int os_poll(struct pollfd *polled, unsigned n, int64_t deadline)
 {
     kernel_call(-1);

@@ -47,6 +47,7 @@ struct os_ring {
     struct io_uring_sqe sq[SQ_MOST];
     uint32_t n_queued, n_published; // the pump submits what is published
     struct completions cq, overflow, tasks;
+    struct file *told; // an eventfd, or NULL
 };
 
 static struct kernel_op {
@@ -108,6 +109,10 @@ static void post(struct os_ring *r, uint64_t user_data, int32_t res, uint32_t fl
         show(r, &cqe);
     for (uint32_t i = 0; i < SIM_THREADS; i++)
         if (sim.threads[i].wait == SIM_RING && sim.threads[i].word == r) sim_wake(i);
+    if (r->told) {
+        r->told->count++;
+        kernel_changed();
+    }
 }
 
 // ---- Operations -----------------------------------------------------------------------
@@ -346,12 +351,22 @@ void os_ring_close(struct os_ring *r)
     }
     // One is the read of its break descriptor.
     if (left > 1) sim_fail("a ring was closed with %u operations in flight", left);
+    if (r->told) file_put(r->told);
     os_free(r);
 }
 
 void os_ring_cap_workers(struct os_ring *r, unsigned most)
 {
     (void)r, (void)most;
+}
+
+int os_ring_tells(struct os_ring *r, int fd)
+{
+    sim_step(STEP_ENTER);
+    r->told = file_of(fd);
+    if (!r->told) return -EBADF;
+    file_get(r->told);
+    return 0;
 }
 
 bool os_ring_knows(struct os_ring *r, unsigned op)

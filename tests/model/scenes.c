@@ -90,6 +90,9 @@ const struct scene scenes[] = {
     {"run_starved_by_a_thread", scene_run_starved_by_a_thread, 0},
     {"run_helped", scene_run_helped, 0},
     {"run_seeded", scene_run_seeded, 0},
+    {"hosted_is_woken", scene_hosted_is_woken, 0},
+    {"hosted_echo", scene_hosted_echo, 0},
+    {"hosted_is_stopped", scene_hosted_is_stopped, 0},
     {"generated", scene_generated, 0},
 };
 const unsigned n_scenes = sizeof(scenes) / sizeof(scenes[0]);
