@@ -26,6 +26,7 @@
 #include "base/list.h"
 #include "base/platform.h"
 #include "netpoll/netpoll.h"
+#include "sched/p.h"
 
 struct g;
 struct p;
@@ -50,7 +51,7 @@ struct m {
     // Its own thread only. Others may read g while the poller is lent, under its reap lock.
     struct p *p;    // NULL: idle, or stolen from it
     struct p *lost; // the P that was stolen last
-    uint64_t mine;  // p's ownership word but for the state
+    struct hold hold;
     struct g *g;    // NULL: on its own stack
     struct g *left; // who was left by the last switch
     enum leave left_how;

@@ -240,7 +240,7 @@ static void ready_outside(struct g *g)
 
 static void ready_here(struct m *m, struct g *g)
 {
-    if (!m->g || load_own(&m->p->word) == (m->mine | P_RT)) {
+    if (load_own(&m->hold.at) == P_RT) {
         sched_push(m, g); // on the M's own stack, or as a successor that finishes a park
     } else {
         sched_enter_as(m);

@@ -10,6 +10,7 @@
 #include "base/platform.h"
 #include "sched/fresh.h"
 #include "sched/g.h"
+#include "sched/p.h"
 #include "sched/runq.h"
 #include "tests/model/sim.h"
 
@@ -187,6 +188,71 @@ void toy_bias(void)
     for (int i = 1; i < 3; i++) threads[i] = start(enter_as_stranger, &d);
     for (int i = 0; i < 3; i++) os_thread_join(threads[i]);
     sim_expect_eq(d.total, 10);
+}
+
+// ---- A P and who takes it ---------------------------------------------------------------
+
+struct held {
+    struct p p;
+    struct hold hold;
+    uint32_t inside, total;
+};
+
+static void touch(struct held *d)
+{
+    sim_expect_eq(d->inside++, 0);
+    choice_point();
+    d->inside--;
+    d->total++;
+}
+
+static void call_often(void *arg)
+{
+    struct held *d = arg;
+
+    touch(d);
+    for (int i = 0; i < 6; i++) {
+        if (i % 3 == 2)
+            p_leave_blocking(&d->p, &d->hold);
+        else
+            p_leave(&d->hold);
+        choice_point();
+        if (!p_enter(&d->p, &d->hold)) return; // from now on the other one's
+        touch(d);
+    }
+    p_give(&d->p);
+}
+
+// True: the P was taken.
+static bool take_from_outside(struct held *d)
+{
+    uint64_t seen = load_acquire(&d->p.word); // [P-SEEN] acquire, pairs with [P-BLOCK]
+
+    if (p_word_state(seen) == P_HELD) {
+        if (!p_is_out(&d->hold) || !p_ask(&d->p, seen, &d->hold)) return false;
+    } else if (p_word_state(seen) != P_BLOCK) {
+        return false;
+    }
+    choice_point();
+    if (!p_steal(&d->p, seen)) return false;
+    touch(d);
+    return true;
+}
+
+void toy_hold(void)
+{
+    struct held *d = os_alloc(sizeof(*d), alignof(struct held));
+
+    d->hold.light = os_fence_heavy_get();
+    p_take(&d->p, 0);
+    d->hold.mine = load_relaxed(&d->p.word) & ~(uint64_t)0xffff; // relaxed: no thread yet
+    struct os_thread thread = start(call_often, d);
+    bool taken = false;
+    for (int i = 0; i < 8 && !taken; i++) taken = take_from_outside(d);
+    os_thread_join(thread);
+    sim_expect(taken || d->total == 7);
+    sim_expect(p_word_state(load_relaxed(&d->p.word)) == P_IDLE); // relaxed: joined
+    os_free(d);
 }
 
 // ---- Run queue ------------------------------------------------------------------------
