@@ -22,6 +22,7 @@
 
 struct op;
 struct g;
+struct m;
 struct coir_runtime;
 
 // The caller's task: the running coroutine's, or 'here' made ready for an ordinary thread. 'here'
@@ -58,9 +59,13 @@ void ready(struct task *t);
 struct caller {
     struct task *task; // the running coroutine's; NULL: an ordinary thread
     const void *alone; // this thread, as base/bias.h wants it; stale after a park
+    struct m *m;       // the same thread's, for those below; stale after a park
 };
 
 struct caller park_caller(void);
+// park() and ready() of a caller that has not parked since it was looked up.
+int park_by(const struct caller *me, struct task *t, int64_t deadline);
+void ready_by(const struct caller *me, struct task *t);
 // The same for a call that is a cancellation point and may succeed without parking: charges it
 // (see park_charge) unless it may not wait. 0 | -ECANCELED
 int park_begin(struct caller *ret_caller, int64_t deadline);

@@ -148,7 +148,7 @@ static int wait_locked(coir_chan *c, const struct caller *me, struct list *queue
     w.ticket = wait_open(w.task, queue == &c->senders ? "chan send" : "chan recv", c);
     list_push_back(queue, &w.node);
     bias_release(&c->lock, me->alone);
-    outcome = park(w.task, deadline);
+    outcome = park_by(me, w.task, deadline);
     if (outcome == CHAN_SHUT) return -EPIPE;
     // Else a partner took w off (C2). Here it is maybe another thread's.
     if (outcome < 0) chan_unlink(c, park_caller().alone, &w);
@@ -162,7 +162,7 @@ static int release_and_ready(coir_chan *c, const struct caller *me, struct waite
 
     if (t) t->outcome = (int32_t)w->tag;
     bias_release(&c->lock, me->alone);
-    if (t) ready(t); // C5
+    if (t) ready_by(me, t); // C5
     return 0;
 }
 
