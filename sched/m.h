@@ -28,6 +28,7 @@
 #include "netpoll/netpoll.h"
 #include "sched/p.h"
 
+struct bias_owner;
 struct g;
 struct p;
 struct sched;
@@ -40,9 +41,8 @@ struct m {
     struct sched *sched;
     uint32_t index;
     struct os_thread thread;
-    const void
-        *alone;      // itself where its runtime has one P, else NULL: the owner of a bias
-    int *errno_here; // where this thread's errno lives
+    struct bias_owner *alone; // its own; bias_stranger: no heavy fence is to be had
+    int *errno_here;          // where this thread's errno lives
     struct os_exceptions
         *exceptions;      // and what C++ keeps of exceptions; NULL: no C++ here
     struct os_pump *pump; // NULL: none

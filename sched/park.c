@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "base/bias.h"
 #include "base/clock.h"
 #include "base/maybe.h"
 #include "base/panic.h"
@@ -296,13 +297,20 @@ void ready_by(const struct caller *me, struct task *t)
 
 static inline struct caller caller_on(struct m *m)
 {
-    if (!m) return (struct caller){0};
+    if (!m) return (struct caller){.alone = &bias_stranger};
     return (struct caller){.task = m->g ? &m->g->task : NULL, .alone = m->alone, .m = m};
 }
 
 struct caller park_caller(void)
 {
     return caller_on(m_self());
+}
+
+struct bias_owner *park_lone_worker(void)
+{
+    struct m *m = m_self();
+
+    return m && m->sched->n_p == 1 ? m->alone : &bias_stranger;
 }
 
 static __attribute__((noinline)) int begin_slow(struct caller *ret_caller, struct m *m,

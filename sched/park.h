@@ -20,6 +20,7 @@
 #include "base/waiter.h"
 #include "sched/seed.h"
 
+struct bias_owner;
 struct op;
 struct g;
 struct m;
@@ -57,12 +58,14 @@ void ready(struct task *t);
 
 // Who makes a call on an object, looked up once at its beginning.
 struct caller {
-    struct task *task; // the running coroutine's; NULL: an ordinary thread
-    const void *alone; // this thread, as base/bias.h wants it; stale after a park
-    struct m *m;       // the same thread's, for those below; stale after a park
+    struct task *task;        // the running coroutine's; NULL: an ordinary thread
+    struct bias_owner *alone; // this thread's, for base/bias.h; stale after a park
+    struct m *m;              // the same thread's, for those below; stale after a park
 };
 
 struct caller park_caller(void);
+// Who owns the locks that the caller makes: the only worker of its runtime, or bias_stranger.
+struct bias_owner *park_lone_worker(void);
 // park() and ready() of a caller that has not parked since it was looked up.
 int park_by(const struct caller *me, struct task *t, int64_t deadline);
 void ready_by(const struct caller *me, struct task *t);

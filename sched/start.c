@@ -13,6 +13,7 @@
 // The other workers' threads start when a wake first wants their P (idle.c).
 #include <errno.h>
 
+#include "base/bias.h"
 #include "base/clock.h"
 #include "base/panic.h"
 #include "base/platform.h"
@@ -96,7 +97,7 @@ struct m *sched_new_m(struct sched *s)
         if (n == s->m_most || !(m = MEMORY_GET(s->memory, struct m, 1))) return NULL;
         m->sched = s;
         m->index = n;
-        m->alone = s->n_p == 1 && s->light ? m : NULL;
+        m->alone = s->light ? bias_owner_get() : &bias_stranger;
         m->hold.light = s->light;
         s->ms[n] = m;
         // [MS-GROWN] release, pairs with [MS-SEEN].
@@ -134,6 +135,7 @@ static void free_tables(struct sched *s)
 {
     for (uint32_t i = 0; i < load_own(&s->n_ms); i++) {
         poller_close(s->ms[i]->poller);
+        bias_owner_put(s->ms[i]->alone);
         MEMORY_PUT(s->memory, s->ms[i], struct m, 1);
     }
     for (uint32_t i = 0; i < s->n_p; i++) p_fini(&s->ps[i]);

@@ -71,7 +71,7 @@ int coir_chan_make(size_t size, size_t capacity, coir_chan **ret_chan)
     c->size = size;
     c->capacity = capacity;
     store_relaxed(&c->refs, 1); // relaxed: nobody else knows it
-    bias_init(&c->lock, LOCK_RANK_OBJECT, park_caller().alone);
+    bias_init(&c->lock, LOCK_RANK_OBJECT, park_lone_worker());
     list_init(&c->senders);
     list_init(&c->receivers);
     *ret_chan = c;
@@ -311,7 +311,7 @@ int coir_chan_close(coir_chan *c)
 
     if (!c) return -EINVAL;
     list_init(&woken);
-    const void *alone = park_caller().alone;
+    struct bias_owner *alone = park_caller().alone;
     bias_acquire(&c->lock, alone);
     if (c->closed) {
         int err = c->ticks ? -EINVAL : -EALREADY;
@@ -338,7 +338,7 @@ int coir_chan_close(coir_chan *c)
 size_t coir_chan_len(coir_chan *c)
 {
     if (!c) return 0;
-    const void *alone = park_caller().alone;
+    struct bias_owner *alone = park_caller().alone;
     bias_acquire(&c->lock, alone);
     size_t n = c->tick ? tick_is_due(c->tick) : c->count;
     bias_release(&c->lock, alone);
@@ -412,7 +412,7 @@ void chan_link_locked(coir_chan *c, coir_direction dir, struct waiter *w)
     list_push_back(dir == COIR_SEND ? &c->senders : &c->receivers, &w->node);
 }
 
-void chan_unlink(coir_chan *c, const void *alone, struct waiter *w)
+void chan_unlink(coir_chan *c, struct bias_owner *alone, struct waiter *w)
 {
     bias_acquire(&c->lock, alone);
     if (list_linked(&w->node)) list_remove(&w->node);
@@ -438,7 +438,7 @@ int chan_make_ticking(struct tick *t, coir_chan **ret_chan)
     return 0;
 }
 
-void chan_rearm_locked(coir_chan *c, const void *alone)
+void chan_rearm_locked(coir_chan *c, struct bias_owner *alone)
 {
     struct list woken;
 
@@ -450,7 +450,7 @@ void chan_rearm_locked(coir_chan *c, const void *alone)
 
 void chan_stop_ticking(coir_chan *c)
 {
-    const void *alone = park_caller().alone;
+    struct bias_owner *alone = park_caller().alone;
     struct list woken;
 
     list_init(&woken);

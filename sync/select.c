@@ -36,10 +36,10 @@ struct select {
     coir_case *cases;
     int64_t deadline;
     struct task *task;
-    const void *alone; // this thread
-    uint32_t n;        // cases that have a channel
-    uint32_t *order;   // their indexes, in a random order that goes on from call to call
-    uint32_t *locks;   // the same by the addresses of their channels
+    struct bias_owner *alone; // this thread
+    uint32_t n;               // cases that have a channel
+    uint32_t *order; // their indexes, in a random order that goes on from call to call
+    uint32_t *locks; // the same by the addresses of their channels
     struct waiter *waiters; // by index
 };
 

@@ -158,7 +158,7 @@ struct biased {
     uint32_t inside, total;
 };
 
-static void enter_biased(struct biased *d, const void *me)
+static void enter_biased(struct biased *d, struct bias_owner *me)
 {
     bias_acquire(&d->bias, me);
     sim_expect_eq(d->inside++, 0);
@@ -170,12 +170,15 @@ static void enter_biased(struct biased *d, const void *me)
 
 static void enter_as_owner(void *arg)
 {
-    for (int i = 0; i < 6; i++) enter_biased(arg, &((struct biased *)arg)->total);
+    struct bias_owner *me = bias_owner_get();
+
+    for (int i = 0; i < 6; i++) enter_biased(arg, me);
+    bias_owner_put(me);
 }
 
 static void enter_as_stranger(void *arg)
 {
-    for (int i = 0; i < 2; i++) enter_biased(arg, NULL);
+    for (int i = 0; i < 2; i++) enter_biased(arg, &bias_stranger);
 }
 
 void toy_bias(void)
@@ -183,11 +186,11 @@ void toy_bias(void)
     struct biased d = {0};
     struct os_thread threads[3];
 
-    bias_init(&d.bias, LOCK_RANK_OBJECT, &d.total);
-    threads[0] = start(enter_as_owner, &d);
-    for (int i = 1; i < 3; i++) threads[i] = start(enter_as_stranger, &d);
+    bias_init(&d.bias, LOCK_RANK_OBJECT, &bias_stranger);
+    for (int i = 0; i < 2; i++) threads[i] = start(enter_as_owner, &d);
+    threads[2] = start(enter_as_stranger, &d);
     for (int i = 0; i < 3; i++) os_thread_join(threads[i]);
-    sim_expect_eq(d.total, 10);
+    sim_expect_eq(d.total, 14);
 }
 
 // ---- A P and who takes it ---------------------------------------------------------------
