@@ -407,6 +407,17 @@ int chan_try_locked(coir_chan *c, coir_direction dir, void *value,
     return result;
 }
 
+int chan_try(coir_chan *c, coir_direction dir, void *value, const struct caller *me)
+{
+    struct task *woken;
+
+    bias_acquire(&c->lock, me->alone);
+    int result = chan_try_locked(c, dir, value, &woken);
+    bias_release(&c->lock, me->alone);
+    if (woken) ready_by(me, woken); // C5
+    return result;
+}
+
 void chan_link_locked(coir_chan *c, coir_direction dir, struct waiter *w)
 {
     list_push_back(dir == COIR_SEND ? &c->senders : &c->receivers, &w->node);

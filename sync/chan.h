@@ -11,6 +11,7 @@
 #include "base/bias.h"
 #include "base/waiter.h"
 #include "coir/chan.h"
+#include "sched/park.h"
 #include "sync/tick.h"
 
 // How a wait in a channel's queue ended, where a partner ended it: the waiter's tag, with
@@ -30,6 +31,9 @@ int chan_check(const coir_chan *c, coir_direction dir, const void *value);
 // *ret_woken: who has to be readied once the lock is released, or NULL.
 int chan_try_locked(coir_chan *c, coir_direction dir, void *value,
                     struct task **ret_woken);
+
+// The same with the lock taken and given back, and whoever was met made to run.
+int chan_try(coir_chan *c, coir_direction dir, void *value, const struct caller *me);
 
 // Links an opened wait into the queue of its direction, and takes it out if it is still there.
 void chan_link_locked(coir_chan *c, coir_direction dir, struct waiter *w);
