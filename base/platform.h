@@ -33,8 +33,9 @@ int os_futex_wait(atomic_u32 *word, uint32_t expected, int64_t deadline);
 void os_futex_wake(atomic_u32 *word, int n);
 
 // Makes every thread of the process pass a full fence (membarrier(2), microseconds): what
-// fence_light() leaves out. Only where os_fence_heavy_get was true.
-void os_fence_heavy(void);
+// fence_light() leaves out. Only where os_fence_heavy_get was true. False: a filter that came later
+// refuses it; nothing was fenced.
+bool os_fence_heavy(void);
 // Asks for it, once before the first fence. False: the kernel has none, or it is refused.
 bool os_fence_heavy_get(void);
 

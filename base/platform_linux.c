@@ -125,11 +125,11 @@ bool os_fence_heavy_get(void)
            syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0;
 }
 
-void os_fence_heavy(void)
+bool os_fence_heavy(void)
 {
-    // A filter that came later, or a fork: asked for again. Without it nothing would hold.
-    if (syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) < 0)
-        must(os_fence_heavy_get());
+    // After a fork it is asked for again.
+    return syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0 ||
+           os_fence_heavy_get();
 }
 
 void platform_signals(sigset_t *ret_blocked)

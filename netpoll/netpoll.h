@@ -169,7 +169,7 @@ uint64_t poller_submitted(const struct poller *np);
 //
 //     taker                                    owner's thread, in foreign code
 //     poller_reap_lock
-//     takes its P: only while that says USER
+//     takes its P: only while that M is in user code
 //     poller_lend_locked
 //     poller_reap_unlock
 //     poller_serve, now and then               comes back, finds its P gone

@@ -80,7 +80,7 @@ static void fence_for_both(struct fresh *f)
 {
     if (f->light)
         // [FRESH-STEAL] heavy, pairs with [FRESH-POP]: claim is stored, now look at tail (F1).
-        os_fence_heavy();
+        must(os_fence_heavy());
     else
         // [FRESH-STEAL] seq_cst, pairs with [FRESH-POP]: the same.
         fence_seq_cst();

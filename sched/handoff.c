@@ -51,8 +51,13 @@ static bool over_cap_locked(struct sched *s, bool blocks)
 
 bool handoff_take(struct sched *s, struct p *p, uint64_t seen, bool blocks)
 {
+    struct m *m = s->ms[p_word_m(seen)];
+    // relaxed: a look; without a spare it is not taken (H4)
+    bool asks = p_word_state(seen) == P_HELD && load_relaxed(&s->idle.n_spares) > 0;
     bool taken = false;
 
+    // Before the locks: its fence takes long.
+    if (asks && !p_ask(p, seen, &m->hold)) return false;
     lock_acquire(&s->idle.lock);
     struct m *spare = over_cap_locked(s, blocks) ? NULL : idle_spare_locked(s); // H4
     if (spare) {
@@ -63,7 +68,10 @@ bool handoff_take(struct sched *s, struct p *p, uint64_t seen, bool blocks)
             idle_put_spare_locked(s, spare);
     }
     lock_release(&s->idle.lock);
-    if (taken) poller_break(spare->poller);
+    if (taken)
+        poller_break(spare->poller);
+    else if (asks)
+        p_withdraw(p, seen);
     return taken;
 }
 
@@ -73,7 +81,7 @@ bool handoff_take_blocked(struct m *m)
 
     for (uint32_t i = 0; i < s->n_p; i++) {
         struct p *p = &s->ps[i];
-        // [P-SEEN] acquire, pairs with [P-LEAVE]: what its M has noted about itself.
+        // [P-SEEN] acquire, pairs with [P-BLOCK]: what its M has noted about itself.
         uint64_t seen = load_acquire(&p->word);
         bool taken;
 
@@ -159,7 +167,7 @@ void sched_blocking_begin(void)
     if (!m->p) return; // stolen already
     bool wanted = handoff_worth(m->sched, m->p, m);
     struct sched *s = m->sched;
-    p_leave_blocking(m->p, m->mine);
+    p_leave_blocking(m->p, &m->hold);
     if (wanted) idle_wake_spare(s);
 }
 

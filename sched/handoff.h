@@ -2,10 +2,11 @@
 // handoff - takes a P from a thread that is stuck in foreign code, and what that thread does then.
 //
 //      sysmon                             the stuck thread, M a          a spare, M b
-//      P is in USER for 8 ms,             computes
+//      a is in USER for 8 ms,             computes
 //      and has something to give
+//      asks for it: a is outside   [P-ASK]
 //      lock a's poller
-//      USER -> IDLE, epoch + 1  [P-STEAL]
+//      ASKED -> IDLE, epoch + 1  [P-STEAL]
 //      lend a's poller, unlock
 //      give P to b, wake it                                              runs what stands there
 //      serves a's poller, pumps it        next call: entry fails,
@@ -14,8 +15,8 @@
 //                                           waits, yields: takes an idle P, or gives the
 //                                           coroutine up: global queue, a becomes a spare
 //
-// H1  A P is taken only while its word says USER or BLOCK: so its thread is provably outside, and
-//     whatever foreign lock it holds, nobody stops it.
+// H1  A P is taken only while its M's note says USER or its word BLOCK (p.h): so its thread is
+//     provably outside, and whatever foreign lock it holds, nobody stops it.
 // H2  A P that has nothing to give is not taken.
 // H3  The stuck M's poller is lent in the same locked step in which its P is taken, and the M
 //     reclaims it before it touches it: poller and coroutine have one master at any time.
@@ -45,7 +46,7 @@ struct handoff {
         n_refused; // looks that found no thread to take a P with: a cap, or none to be had
 };
 
-// Takes p, whose word was seen as 'seen' (USER or BLOCK), and gives it to a spare. sysmon only.
+// Takes p, whose word was seen as 'seen' (HELD or BLOCK), and gives it to a spare. sysmon only.
 // True: done. False: there is no spare, a cap is reached, or its thread came back.
 bool handoff_take(struct sched *s, struct p *p, uint64_t seen, bool blocks);
 // m, which has no P, takes one in BLOCK that has something to give. False: there is none.

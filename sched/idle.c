@@ -65,7 +65,7 @@ void idle_hold(struct m *m, struct p *p)
 {
     arrived(m);
     m->p = p;
-    m->mine = load_relaxed(&p->word) & ~(uint64_t)0xffff; // relaxed: it is ours
+    m->hold.mine = load_relaxed(&p->word) & ~(uint64_t)0xffff; // relaxed: it is ours
 }
 
 void idle_take_first(struct sched *s, struct m *m)
@@ -86,7 +86,7 @@ void idle_take_first(struct sched *s, struct m *m)
 static void retire(struct sched *s, struct p *p)
 {
     lock_acquire(&s->idle.lock);
-    if (p_word_state(load_relaxed(&p->word)) == P_RT) p_give(p); // relaxed: ours
+    if (p_word_state(load_relaxed(&p->word)) != P_IDLE) p_give(p); // relaxed: ours
     p->m = NULL;
     // relaxed: a look
     store_relaxed(&s->idle.n_retired, load_own(&s->idle.n_retired) + 1);
@@ -188,7 +188,7 @@ bool idle_is_quiet(struct sched *s, uint64_t *ret_epoch)
 {
     *ret_epoch = 0;
     lock_acquire(&s->idle.lock);
-    // relaxed, all: written under this lock, but for a P's way from USER to RT and back
+    // relaxed, all: written under this lock, but for an ask, which leaves the epoch
     bool quiet = s->idle.n_expecting == 0 && !work_anywhere(s) &&
                  load_relaxed(&s->idle.n) + load_relaxed(&s->idle.n_retired) == s->n_p;
     for (uint32_t i = 0; i < s->n_p; i++) {

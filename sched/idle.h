@@ -75,7 +75,7 @@ void idle_take_given(struct m *m);
 // for the others.
 void idle_retire(struct m *m);
 
-// m found nothing: gives its P up, if it has one, sleeps, and comes back with a P in state RT, or
+// m found nothing: gives its P up, if it has one, sleeps, and comes back with a P, or
 // without one (W7), or to end. Operations that finished meanwhile are returned for the caller to
 // ready.
 struct queue idle_sleep(struct m *m);
@@ -112,7 +112,7 @@ void idle_put_spare_locked(struct sched *s, struct m *spare);
 void idle_give_locked(struct sched *s, struct m *spare, struct p *p);
 // The idle P that m, which is reserved, sleeps at, off the list; NULL: it has none. Holder.
 struct p *idle_home_locked(struct sched *s, struct m *m);
-// p becomes m's, in state RT, because the caller took it. m itself.
+// p becomes m's because the caller took it. m itself.
 void idle_hold(struct m *m, struct p *p);
 // The end of the runtime: every spare is woken.
 void idle_wake_spares(struct sched *s);

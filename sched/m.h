@@ -26,7 +26,9 @@
 #include "base/list.h"
 #include "base/platform.h"
 #include "netpoll/netpoll.h"
+#include "sched/p.h"
 
+struct bias_owner;
 struct g;
 struct p;
 struct sched;
@@ -39,9 +41,8 @@ struct m {
     struct sched *sched;
     uint32_t index;
     struct os_thread thread;
-    const void
-        *alone;      // itself where its runtime has one P, else NULL: the owner of a bias
-    int *errno_here; // where this thread's errno lives
+    struct bias_owner *alone; // its own; bias_stranger: no heavy fence is to be had
+    int *errno_here;          // where this thread's errno lives
     struct os_exceptions
         *exceptions;      // and what C++ keeps of exceptions; NULL: no C++ here
     struct os_pump *pump; // NULL: none
@@ -50,7 +51,7 @@ struct m {
     // Its own thread only. Others may read g while the poller is lent, under its reap lock.
     struct p *p;    // NULL: idle, or stolen from it
     struct p *lost; // the P that was stolen last
-    uint64_t mine;  // p's ownership word but for the state
+    struct hold hold;
     struct g *g;    // NULL: on its own stack
     struct g *left; // who was left by the last switch
     enum leave left_how;

@@ -1,26 +1,42 @@
 // SPDX-License-Identifier: MIT
 // p - the right to run coroutines, and what goes with it: run queue, timers, stacks, counters.
 //
-// Who may touch a P stands in one word, {epoch : 32 | M : 16 | state : 16}:
+// Who may touch a P stands in one word, {epoch : 32 | M : 16 | state : 16}, and, where that names
+// an M, in that M's own note, 'at', which says whether it is in the runtime or in user code:
 //
-//              take (idle.c)                 leave: about to run user code
-//     IDLE ------------------> RT(m) <-------------------------------------> USER(m)
-//      ^ ^                     ^  ^      enter: a call into the runtime         |
-//      | '---------------------'  |                                             |
-//      |    give (idle.c)         '------------------------> BLOCK(m)           |
-//      |                            leave and enter around      |               |
-//      |                            code that says it blocks    |               |
-//      '--------------------------------------------------------'---------------'
+//              take (idle.c)                ask (sysmon)
+//     IDLE ------------------> HELD(m) -------------------> ASKED(m)
+//      ^ ^                     ^ ^  ^ <-----------------------'  |
+//      | '---------------------' |  |   m is inside, or comes    |
+//      |    give (idle.c)        |  |                            |
+//      |                         |  '--------> BLOCK(m)          |
+//      |                         '- m is in     | code that says |
+//      |                        at: RT or USER  | it blocks      |
+//      '----------------------------------------'----------------'
 //           steal (handoff.c): its thread is stuck; epoch + 1
 //
-// I1  Only the M named in the word in state RT touches the plain fields.
-// P1  IDLE -> RT is a compare-and-swap by whoever takes it and moves the epoch: an M that comes
+//     its M, entering                          sysmon
+//     ------------------------------------     ------------------------------------
+//     at = RT                    [P-ENTER]     HELD -> ASKED                  [P-ASK]
+//     light fence                              heavy fence                  [P-FENCE]
+//     the word says HELD? inside               at is RT? withdraw it          [P-OUT]
+//     ASKED -> HELD? inside       [P-BACK]     ASKED -> IDLE, epoch + 1     [P-STEAL]
+//     else it was taken
+//
+// I1  Only the M named in the word touches the plain fields, and only while its note says RT.
+// P1  IDLE -> HELD is a compare-and-swap by whoever takes it and moves the epoch: an M that comes
 //     back with an old word fails.
-// P2  USER -> RT is a compare-and-swap by its M; RT -> USER a store by its M, the last thing
-//     before control returns to user code, after the predecessor's parking was finished. So a
-//     P in USER is provably not being touched, and may be taken from a thread that is stuck.
-// P3  The thread that it was stolen from learns so at its next entry, whose compare-and-swap finds
-//     another epoch, and from then on holds no P (m->p is NULL) until it takes an idle one.
+// P2  Outside its note says USER; that is the last store before control returns to user code, after
+//     the predecessor's parking was finished. Everywhere else it says RT, without a P too.
+// P3  The thread that it was stolen from learns so at its next entry, which finds another epoch,
+//     and from then on holds no P (m->p is NULL) until it takes an idle one.
+// P4  A call costs its M two stores and two looks, and no locked instruction: who asks, once in
+//     milliseconds at most, pays for both sides with a fence that every thread of the process
+//     passes (membarrier(2); where that is not to be had, each side has a full fence of its own).
+//     Either the M sees that it was asked, or who asked sees it inside; if both do, the one
+//     compare-and-swap of ASKED decides. One thread asks, sysmon.
+// P5  What stands in BLOCK is taken without asking: its M goes there and back by locked
+//     instructions.
 #pragma once
 
 #include <stdbool.h>
@@ -38,7 +54,19 @@
 struct m;
 struct sched;
 
-enum { P_IDLE, P_RT, P_USER, P_BLOCK };
+enum { P_IDLE, P_HELD, P_ASKED, P_BLOCK }; // of the word
+enum { P_RT, P_USER };                     // of an M's note
+
+// An M's side of the P that it holds.
+struct hold {
+    bool light; // constant: a heavy fence is to be had (P4)
+
+    // Its own.
+    uint64_t mine; // p's ownership word but for the state
+
+    // Atomic: the M's note; it alone writes it.
+    atomic_u32 at;
+};
 
 // What a P counts. The owner adds, anybody reads: relaxed, each exact, together a snapshot only.
 struct p_counts {
@@ -97,69 +125,61 @@ static inline uint32_t p_word_m(uint64_t word)
 void p_init(struct p *p, struct sched *s, uint32_t id, struct stack_depot *depot);
 void p_fini(struct p *p);
 
-// IDLE -> RT for M 'm'. Whoever took p off the idle list.
+// IDLE -> HELD for M 'm', whose note says RT. Whoever took p off the idle list.
 static inline void p_take(struct p *p, uint32_t m)
 {
     uint64_t was = load_relaxed(&p->word); // relaxed: the CAS checks it
 
     must(p_word_state(was) == P_IDLE);
-    arrow("p", P_IDLE, P_RT);
-    // [P-TAKE] acq_rel, pairs with [P-GIVE]: sees all that the last owner wrote (I1).
-    must(cas_acq_rel(&p->word, &was, p_word((was >> 32) + 1, m, P_RT)));
+    arrow("p", P_IDLE, P_HELD);
+    // [P-TAKE] acq_rel, pairs with [P-GIVE], [P-STEAL]: sees all that the last owner wrote (I1).
+    must(cas_acq_rel(&p->word, &was, p_word((was >> 32) + 1, m, P_HELD)));
 }
 
-// RT -> IDLE. Its M, before it puts p on the idle list.
-static inline void p_give(struct p *p)
+// HELD -> IDLE. Its M, before it puts p on the idle list.
+void p_give(struct p *p);
+
+// Its M, entering the runtime, where p is not simply HELD. False: p was stolen (P3).
+bool p_enter_slow(struct p *p, const struct hold *h);
+
+// Its M, entering the runtime. False: p was stolen (P3).
+static inline bool p_enter(struct p *p, struct hold *h)
 {
-    uint64_t was = load_relaxed(&p->word); // relaxed: own
-
-    must(p_word_state(was) == P_RT);
-    arrow("p", P_RT, P_IDLE);
-    // [P-GIVE] release, pairs with [P-TAKE].
-    store_release(&p->word, p_word(was >> 32, 0, P_IDLE));
-}
-
-// BLOCK -> RT where USER -> RT failed. False: p was stolen.
-bool p_enter_slow(struct p *p, uint64_t mine);
-
-// USER -> RT. Its M, entering the runtime. False: p was stolen (P3).
-static inline bool p_enter(struct p *p, uint64_t mine)
-{
-    uint64_t was = mine | P_USER;
-
-    // [P-ENTER] acquire, pairs with [P-STEAL]: one of the two has it.
-    if (__builtin_expect(!cas_acquire(&p->word, &was, mine | P_RT), 0))
-        return p_enter_slow(p, mine);
-    arrow("p", P_USER, P_RT);
+    store_relaxed(&h->at, P_RT); // relaxed: the fence follows
+    // [P-ENTER] light, pairs with [P-FENCE]: 'at' is stored, now look at the word (P4).
+    fence_light();
+    // [P-ENTER] seq_cst, pairs with [P-FENCE].
+    if (__builtin_expect(!h->light, 0)) fence_seq_cst();
+    // relaxed: ordered by the fence, and what is ours nobody else wrote
+    if (__builtin_expect(load_relaxed(&p->word) != (h->mine | P_HELD), 0))
+        return p_enter_slow(p, h);
     return true;
 }
 
-// USER or BLOCK -> IDLE, if the word still is 'seen'. Who holds the lock of its M's poller
-// (handoff.c). True: the thread that ran there holds it no more.
-static inline bool p_steal(struct p *p, uint64_t seen)
+// Its M, about to run user code (P2).
+static inline void p_leave(struct hold *h)
 {
-    uint64_t was = seen;
-
-    // [P-STEAL] acq_rel, pairs with [P-ENTER], [P-LEAVE]: sees all that its M did inside.
-    if (!cas_acq_rel(&p->word, &was, p_word((seen >> 32) + 1, 0, P_IDLE))) return false;
-    arrow("p", p_word_state(seen), P_IDLE);
-    return true;
+    check(load_own(&h->at) == P_RT);
+    // [P-LEAVE] release, pairs with [P-OUT]: what was done in the runtime is done.
+    store_release(&h->at, P_USER);
 }
 
-// RT -> USER. Its M, about to run user code (P2).
-static inline void p_leave(struct p *p, uint64_t mine)
-{
-    check(load_relaxed(&p->word) == (mine | P_RT)); // relaxed: own
-    arrow("p", P_RT, P_USER);
-    // [P-LEAVE] release, pairs with [P-STEAL]: what was done in the runtime is done.
-    store_release(&p->word, mine | P_USER);
-}
+// HELD -> BLOCK: what follows may block. Its M (P5).
+void p_leave_blocking(struct p *p, struct hold *h);
 
-// RT -> USER -> BLOCK in one step: what follows may block. Its M.
-static inline void p_leave_blocking(struct p *p, uint64_t mine)
+// HELD -> ASKED. sysmon only, which saw p's word as 'seen', and 'h' is that M's. True: the M is
+// outside, p may be stolen. False: it is inside, or came meanwhile, or p is another's.
+bool p_ask(struct p *p, uint64_t seen, const struct hold *h);
+// ASKED -> HELD, if its M did not come meanwhile. sysmon only.
+void p_withdraw(struct p *p, uint64_t seen);
+
+// ASKED (seen as HELD, and asked for) or BLOCK (seen so) -> IDLE. Who holds the lock of its M's
+// poller (handoff.c). True: the thread that ran there holds it no more.
+bool p_steal(struct p *p, uint64_t seen);
+
+// True if M 'h' is in user code: a look, which orders what it did before. Any thread.
+static inline bool p_is_out(const struct hold *h)
 {
-    check(load_relaxed(&p->word) == (mine | P_RT)); // relaxed: own
-    arrow("p", P_RT, P_BLOCK);
-    // [P-LEAVE] release, pairs with [P-STEAL].
-    store_release(&p->word, mine | P_BLOCK);
+    // [P-OUT] acquire, pairs with [P-LEAVE].
+    return load_acquire(&h->at) == P_USER;
 }

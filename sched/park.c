@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "base/bias.h"
 #include "base/clock.h"
 #include "base/maybe.h"
 #include "base/panic.h"
@@ -46,8 +47,10 @@ static struct cancel *cancel_of(struct task *t)
 
 static uint64_t open_wait(struct task *t, uint64_t kind, const char *on, const void *at)
 {
-    t->ticket = ((load_own(&t->wait) | WAIT_LOW) + 1) | kind;
-    if (cancel_of(t)->shields > 0) t->ticket |= WAIT_DEAF;
+    uint64_t ticket = ((load_own(&t->wait) | WAIT_LOW) + 1) | kind;
+
+    if (cancel_of(t)->shields > 0) ticket |= WAIT_DEAF;
+    t->ticket = ticket;
     if (!t->is_thread) {
         struct g *g = g_of_task(t);
 
@@ -58,8 +61,8 @@ static uint64_t open_wait(struct task *t, uint64_t kind, const char *on, const v
         g_open(g);
     }
     // [WAIT-OPEN] release, pairs with [WAIT-CLAIM]: who claims the wait sees it opened whole.
-    store_release(&t->wait, t->ticket);
-    return t->ticket;
+    store_release(&t->wait, ticket);
+    return ticket;
 }
 
 uint64_t wait_open(struct task *t, const char *on, const void *at)
@@ -140,11 +143,9 @@ static void set_deadline(struct m *m, struct g *g, int64_t deadline)
     if (err < 0) claim_own(&g->task, err);
 }
 
-static int park_coroutine(struct g *g, int64_t deadline)
+static inline int park_coroutine(struct m *m, struct g *g, int64_t deadline)
 {
     park_watch_leave(NULL);
-    struct m *m = m_self();
-
     sched_enter_to_wait(m);
     g->budget = G_TICKS;
     set_deadline(m, g, deadline);
@@ -166,15 +167,36 @@ static struct bound *earlier_bound(struct task *t, int64_t deadline)
     return c->bound->until < deadline ? c->bound : NULL;
 }
 
-int park(struct task *t, int64_t deadline)
+static __attribute__((noinline)) int park_until_bound(struct m *m, struct task *t,
+                                                      int64_t deadline)
 {
     struct bound *bound = earlier_bound(t, deadline);
     int64_t until = bound ? bound->until : deadline;
     int outcome =
-        t->is_thread ? park_thread(t, until) : park_coroutine(g_of_task(t), until);
+        t->is_thread ? park_thread(t, until) : park_coroutine(m, g_of_task(t), until);
 
     if (outcome == -ETIMEDOUT && bound && cancel_late(bound)) return -ECANCELED;
     return outcome;
+}
+
+// Most waits are a coroutine's without any deadline.
+static inline int park_on(struct m *m, struct task *t, int64_t deadline)
+{
+    // relaxed: the bit is the caller's own note
+    if (t->is_thread || deadline != CLOCK_NEVER ||
+        load_relaxed(&g_of_task(t)->cancel.asked) & CANCEL_TIMED)
+        return park_until_bound(m, t, deadline);
+    return park_coroutine(m, g_of_task(t), CLOCK_NEVER);
+}
+
+int park(struct task *t, int64_t deadline)
+{
+    return park_on(m_self(), t, deadline);
+}
+
+int park_by(const struct caller *me, struct task *t, int64_t deadline)
+{
+    return park_on(me->m, t, deadline);
 }
 
 void park_turning(struct task *t)
@@ -240,7 +262,7 @@ static void ready_outside(struct g *g)
 
 static void ready_here(struct m *m, struct g *g)
 {
-    if (!m->g || load_own(&m->p->word) == (m->mine | P_RT)) {
+    if (load_own(&m->hold.at) == P_RT) {
         sched_push(m, g); // on the M's own stack, or as a successor that finishes a park
     } else {
         sched_enter_as(m);
@@ -249,7 +271,7 @@ static void ready_here(struct m *m, struct g *g)
     }
 }
 
-void ready(struct task *t)
+static inline void ready_on(struct m *m, struct task *t)
 {
     if (t->is_thread) {
         parker_unpark(&t->parker);
@@ -257,25 +279,43 @@ void ready(struct task *t)
     }
 
     struct g *g = g_of_task(t);
-    struct m *m = m_self();
     if (!m || !m->p || m->sched != g->sched)
         ready_outside(g);
     else if (g_ready(g)) // else it is still leaving, and its successor queues it
         ready_here(m, g);
 }
 
-struct caller park_caller(void)
+void ready(struct task *t)
 {
-    struct m *m = m_self();
-
-    if (!m) return (struct caller){0};
-    return (struct caller){.task = m->g ? &m->g->task : NULL, .alone = m->alone};
+    ready_on(t->is_thread ? NULL : m_self(), t);
 }
 
-int park_begin(struct caller *ret_caller, int64_t deadline)
+void ready_by(const struct caller *me, struct task *t)
+{
+    ready_on(me->m, t);
+}
+
+static inline struct caller caller_on(struct m *m)
+{
+    if (!m) return (struct caller){.alone = &bias_stranger};
+    return (struct caller){.task = m->g ? &m->g->task : NULL, .alone = m->alone, .m = m};
+}
+
+struct caller park_caller(void)
+{
+    return caller_on(m_self());
+}
+
+struct bias_owner *park_lone_worker(void)
 {
     struct m *m = m_self();
 
+    return m && m->sched->n_p == 1 ? m->alone : &bias_stranger;
+}
+
+static __attribute__((noinline)) int begin_slow(struct caller *ret_caller, struct m *m,
+                                                int64_t deadline)
+{
     // A call that may not wait returns on its own thread: a charge may yield.
     if (m && m->g && deadline > CLOCK_PAST && --m->g->budget == 0) {
         sched_step_aside(m);
@@ -283,9 +323,22 @@ int park_begin(struct caller *ret_caller, int64_t deadline)
     }
     if (cancel_asked(m && m->g ? &m->g->cancel : &thread_cancel()->cancel))
         return -ECANCELED;
-    *ret_caller =
-        m ? (struct caller){.task = m->g ? &m->g->task : NULL, .alone = m->alone}
-          : (struct caller){0};
+    *ret_caller = caller_on(m);
+    return 0;
+}
+
+int park_begin(struct caller *ret_caller, int64_t deadline)
+{
+    struct m *m = m_self();
+    struct g *g = m ? m->g : NULL;
+
+    // relaxed: whoever misses a cancel meets it in its wait
+    if (!g || g->budget == 1 || load_relaxed(&g->cancel.asked))
+        return begin_slow(ret_caller, m, deadline);
+    if (deadline > CLOCK_PAST) g->budget--;
+    ret_caller->task = &g->task;
+    ret_caller->alone = m->alone;
+    ret_caller->m = m;
     return 0;
 }
 

@@ -20,8 +20,10 @@
 #include "base/waiter.h"
 #include "sched/seed.h"
 
+struct bias_owner;
 struct op;
 struct g;
+struct m;
 struct coir_runtime;
 
 // The caller's task: the running coroutine's, or 'here' made ready for an ordinary thread. 'here'
@@ -56,11 +58,17 @@ void ready(struct task *t);
 
 // Who makes a call on an object, looked up once at its beginning.
 struct caller {
-    struct task *task; // the running coroutine's; NULL: an ordinary thread
-    const void *alone; // this thread, as base/bias.h wants it; stale after a park
+    struct task *task;        // the running coroutine's; NULL: an ordinary thread
+    struct bias_owner *alone; // this thread's, for base/bias.h; stale after a park
+    struct m *m;              // the same thread's, for those below; stale after a park
 };
 
 struct caller park_caller(void);
+// Who owns the locks that the caller makes: the only worker of its runtime, or bias_stranger.
+struct bias_owner *park_lone_worker(void);
+// park() and ready() of a caller that has not parked since it was looked up.
+int park_by(const struct caller *me, struct task *t, int64_t deadline);
+void ready_by(const struct caller *me, struct task *t);
 // The same for a call that is a cancellation point and may succeed without parking: charges it
 // (see park_charge) unless it may not wait. 0 | -ECANCELED
 int park_begin(struct caller *ret_caller, int64_t deadline);

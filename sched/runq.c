@@ -48,20 +48,6 @@ struct g *runq_put_next(struct runq *q, struct g *g)
     return swap_acq_rel(&q->next, g);
 }
 
-struct g *runq_take_next(struct runq *q)
-{
-    // relaxed: only the owner fills it, so NULL is NULL; else the swap decides
-    struct g *g = load_relaxed(&q->next);
-
-    if (!g) return NULL;
-    if (q->alone) {
-        store_relaxed(&q->next, NULL); // relaxed: Q5
-        return g;
-    }
-    // [RUNQ-NEXT] acq_rel, pairs with itself: a thief may be quicker.
-    return swap_acq_rel(&q->next, NULL);
-}
-
 // The one after will run soon: its first lines come while this one runs.
 static void fetch_soon(struct runq *q, uint32_t i, uint32_t tail)
 {

@@ -73,7 +73,19 @@ static inline bool runq_fill_next(struct runq *q, struct g *g)
 struct g *runq_put_next(struct runq *q, struct g *g);
 
 // Owner. The next slot, or NULL.
-struct g *runq_take_next(struct runq *q);
+static inline struct g *runq_take_next(struct runq *q)
+{
+    // relaxed: only the owner fills it, so NULL is NULL; else the swap decides
+    struct g *g = load_relaxed(&q->next);
+
+    if (!g) return NULL;
+    if (q->alone) {
+        store_relaxed(&q->next, NULL); // relaxed: Q5
+        return g;
+    }
+    // [RUNQ-NEXT] acq_rel, pairs with itself: a thief may be quicker.
+    return swap_acq_rel(&q->next, NULL);
+}
 
 // Owner. The oldest of the ring (not of next), or NULL.
 struct g *runq_pop(struct runq *q);

@@ -349,7 +349,7 @@ static struct g *find_work(struct m *m)
 // ---- Switching -------------------------------------------------------------------------------
 
 // False: a ready came meanwhile.
-static bool commit_and_look(struct g *g)
+static inline bool commit_and_look(struct g *g)
 {
     // Read before it may run elsewhere.
     uint64_t ticket = load_own(&g->task.wait);
@@ -361,32 +361,39 @@ static bool commit_and_look(struct g *g)
     return true;
 }
 
-// The coroutine's wait is committed; if it was cancelled before that could be seen, ends it.
-static void commit_park(struct m *m, struct g *g)
+// It may run and end elsewhere before the look: its memory stays, but for a mapping of its own,
+// which goes only after gtable_clear.
+static __attribute__((noinline)) bool commit_sized(struct g *g)
 {
-    // It may run and end elsewhere before the look: its memory stays, but for a mapping of its
-    // own, which goes only after gtable_clear.
-    struct gtable *keeps = g->sized ? &g->sched->gtable : NULL;
+    struct gtable *keeps = &g->sched->gtable;
 
-    if (maybe("left its stack, not yet committed")) choice_point();
-    if (keeps) lock_acquire(&keeps->lock);
+    lock_acquire(&keeps->lock);
     bool parked = commit_and_look(g);
-    if (keeps) lock_release(&keeps->lock);
+    lock_release(&keeps->lock);
+    return parked;
+}
+
+// The coroutine's wait is committed; if it was cancelled before that could be seen, ends it.
+static inline void commit_park(struct m *m, struct g *g)
+{
+    if (maybe("left its stack, not yet committed")) choice_point();
+    bool parked = g->sized ? commit_sized(g) : commit_and_look(g);
     if (!parked) sched_push(m, g);
 }
 
 // Finishes what the coroutine that ran before on this M began (I4).
-static void finish_left(struct m *m)
+static inline void finish_left(struct m *m)
 {
+    enum leave how = m->left_how;
     struct g *g = m->left;
 
-    switch (m->left_how) {
-    case LEAVE_NOTHING: break;
-    case LEAVE_PARK: commit_park(m, g); break;
-    case LEAVE_YIELD: push_one_behind_all(m, g); break;
-    case LEAVE_END: spawn_release(m, g); break;
-    }
     m->left_how = LEAVE_NOTHING;
+    if (how == LEAVE_PARK)
+        commit_park(m, g);
+    else if (how == LEAVE_YIELD)
+        push_one_behind_all(m, g);
+    else if (how == LEAVE_END)
+        spawn_release(m, g);
 }
 
 // First thing in a coroutine that was switched to.

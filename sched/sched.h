@@ -53,6 +53,7 @@ struct sched {
     void *log_arg;
     uint32_t coroutines_max; // 0: none
     struct offload *helpers; // the runtime's; only handed on (park_helpers)
+    bool light;              // heavy fences are to be had (p.h, P4)
     bool altstacks;          // workers have one: SIGSEGV is watched
     struct m *hosted;        // its only M, which no thread of ours is (hosted.h); or NULL
     void (*tell_stall)(struct sched *s, const struct stall *st); // NULL: nobody listens
@@ -133,7 +134,7 @@ void sched_park(struct m *m, struct g *g);
 // the host's, and returns without leaving.
 static inline void sched_enter_as(struct m *m)
 {
-    if (__builtin_expect(!m->p || !p_enter(m->p, m->mine), 0)) handoff_lost(m);
+    if (__builtin_expect(!m->p || !p_enter(m->p, &m->hold), 0)) handoff_lost(m);
 }
 
 // The same for a call that is going to wait, or to yield: where there is an idle P it has that one.
@@ -145,10 +146,10 @@ static inline void sched_enter_to_wait(struct m *m)
 
 static inline void sched_leave(struct m *m)
 {
-    p_leave(m->p, m->mine);
+    p_leave(&m->hold);
 }
 
-// Queues a runnable coroutine on this M's P (state RT): into 'next', or behind the others.
+// Inside the runtime: queues a runnable coroutine on this M's P, into 'next', or behind the others.
 // Where the M has no P: into the global queue.
 void sched_push_next(struct m *m, struct g *g);
 void sched_push(struct m *m, struct g *g);

@@ -13,6 +13,7 @@
 // The other workers' threads start when a wake first wants their P (idle.c).
 #include <errno.h>
 
+#include "base/bias.h"
 #include "base/clock.h"
 #include "base/panic.h"
 #include "base/platform.h"
@@ -46,6 +47,7 @@ static int make_tables(struct sched *s, const struct sched_config *config)
 
     s->memory = config->memory;
     s->n_p = config->workers;
+    s->light = os_fence_heavy_get();
     s->poller_kind = config->poller_kind;
     s->ps = MEMORY_GET(s->memory, struct p, s->n_p);
     s->m_most = config->hosted ? 1 : most_threads(s->n_p, config->threads_max);
@@ -67,7 +69,7 @@ static void free_arrays(struct sched *s)
 
 static void make_workers(struct sched *s)
 {
-    bool light = s->n_p == 1 || os_fence_heavy_get();
+    bool light = s->n_p == 1 || s->light;
 
     for (uint32_t i = 0; i < s->n_p; i++) {
         p_init(&s->ps[i], s, i, &s->depot);
@@ -95,7 +97,8 @@ struct m *sched_new_m(struct sched *s)
         if (n == s->m_most || !(m = MEMORY_GET(s->memory, struct m, 1))) return NULL;
         m->sched = s;
         m->index = n;
-        m->alone = s->n_p == 1 && os_fence_heavy_get() ? m : NULL;
+        m->alone = s->light ? bias_owner_get() : &bias_stranger;
+        m->hold.light = s->light;
         s->ms[n] = m;
         // [MS-GROWN] release, pairs with [MS-SEEN].
         store_release(&s->n_ms, n + 1);
@@ -132,6 +135,7 @@ static void free_tables(struct sched *s)
 {
     for (uint32_t i = 0; i < load_own(&s->n_ms); i++) {
         poller_close(s->ms[i]->poller);
+        bias_owner_put(s->ms[i]->alone);
         MEMORY_PUT(s->memory, s->ms[i], struct m, 1);
     }
     for (uint32_t i = 0; i < s->n_p; i++) p_fini(&s->ps[i]);

@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "base/clock.h"
+#include "base/maybe.h"
 #include "sched/sched.h"
 
 #define SYSMON_LOOK_NS 1000000
@@ -32,6 +33,12 @@ static bool is_due(struct p *p, int64_t now)
     return load_relaxed(&p->timers.earliest) <= now; // relaxed: a look
 }
 
+// True if p's M is in user code. What that M has noted about itself is there to be read.
+static bool is_out(struct p *p, uint64_t word)
+{
+    return p_word_state(word) == P_HELD && p_is_out(&p->sched->ms[p_word_m(word)]->hold);
+}
+
 // Notes what p does. True if it still does what it did at the last look.
 static bool same_as_before(struct watch *w, struct p *p, uint64_t word, int64_t now)
 {
@@ -39,7 +46,7 @@ static bool same_as_before(struct watch *w, struct p *p, uint64_t word, int64_t 
 
     if (tick == w->tick && word >> 32 == w->epoch) return true;
     *w = (struct watch){.epoch = word >> 32, .tick = tick, .since = now, .cpu = -1};
-    if (p_word_state(word) == P_USER) w->cpu = cpu_of(p->sched->ms[p_word_m(word)]);
+    if (is_out(p, word)) w->cpu = cpu_of(p->sched->ms[p_word_m(word)]);
     return false;
 }
 
@@ -55,7 +62,7 @@ static bool sleeps(struct watch *w, struct m *m)
            os_thread_sleeps(load_relaxed(&m->thread_id));
 }
 
-// p is in USER or BLOCK. Takes it if it is time.
+// p's M is in user code, or says that it blocks. Takes p if it is time.
 static void consider(struct sched *s, struct p *p, uint64_t word, int64_t now)
 {
     struct sysmon *sm = &s->sysmon;
@@ -65,8 +72,9 @@ static void consider(struct sched *s, struct p *p, uint64_t word, int64_t now)
     bool blocks = says_so || sleeps(w, m);
 
     if (!handoff_worth(s, p, m)) return; // H2
-    if (blocks || now - w->since >= SYSMON_READY_NS) idle_want_spares(s, 1);
-    if (!blocks && now - w->since < SYSMON_HOLD_NS) return;
+    bool early = maybe("taken early");
+    if (blocks || early || now - w->since >= SYSMON_READY_NS) idle_want_spares(s, 1);
+    if (!blocks && !early && now - w->since < SYSMON_HOLD_NS) return;
     if (!handoff_take(s, p, word, blocks)) return;
     sm->n_taken++;
     if (!blocks) stall_note(s, m, now - w->since);
@@ -76,7 +84,7 @@ static void consider(struct sched *s, struct p *p, uint64_t word, int64_t now)
 static bool look_at(struct sched *s, struct p *p, int64_t now)
 {
     struct watch *w = &s->sysmon.watches[p->id];
-    // [P-SEEN] acquire, pairs with [P-LEAVE]: what its M has noted about itself.
+    // [P-SEEN] acquire, pairs with [P-BLOCK] and [P-TAKE]: what its M has noted about itself.
     uint64_t word = load_acquire(&p->word);
     uint32_t state = p_word_state(word);
     bool same = same_as_before(w, p, word, now);
@@ -84,7 +92,7 @@ static bool look_at(struct sched *s, struct p *p, int64_t now)
     if (state == P_IDLE) return false;
     bool wanted =
         (same && (!runq_empty(&p->runq) || globq_len(&s->globq) > 0)) || is_due(p, now);
-    if (state == P_BLOCK || (state == P_USER && same)) consider(s, p, word, now);
+    if (state == P_BLOCK || (same && is_out(p, word))) consider(s, p, word, now);
     return wanted;
 }
 

@@ -65,7 +65,7 @@ int coir_chan_make(size_t size, size_t capacity, coir_chan **ret_chan)
     c->size = size;
     c->capacity = capacity;
     store_relaxed(&c->refs, 1); // relaxed: nobody else knows it
-    bias_init(&c->lock, LOCK_RANK_OBJECT, park_caller().alone);
+    bias_init(&c->lock, LOCK_RANK_OBJECT, park_lone_worker());
     list_init(&c->senders);
     list_init(&c->receivers);
     *ret_chan = c;
@@ -142,7 +142,7 @@ static int wait_locked(coir_chan *c, const struct caller *me, struct list *queue
     w.ticket = wait_open(w.task, queue == &c->senders ? "chan send" : "chan recv", c);
     list_push_back(queue, &w.node);
     bias_release(&c->lock, me->alone);
-    outcome = park(w.task, deadline);
+    outcome = park_by(me, w.task, deadline);
     if (outcome == CHAN_SHUT) return -EPIPE;
     // Else a partner took w off (C2). Here it is maybe another thread's.
     if (outcome < 0) chan_unlink(c, park_caller().alone, &w);
@@ -156,7 +156,7 @@ static int release_and_ready(coir_chan *c, const struct caller *me, struct waite
 
     if (t) t->outcome = (int32_t)w->tag;
     bias_release(&c->lock, me->alone);
-    if (t) ready(t); // C5
+    if (t) ready_by(me, t); // C5
     return 0;
 }
 
@@ -283,7 +283,7 @@ int coir_chan_close(coir_chan *c)
 
     if (!c) return -EINVAL;
     list_init(&woken);
-    const void *alone = park_caller().alone;
+    struct bias_owner *alone = park_caller().alone;
     bias_acquire(&c->lock, alone);
     if (c->closed) {
         int err = c->ticks ? -EINVAL : -EALREADY;
@@ -303,7 +303,7 @@ int coir_chan_close(coir_chan *c)
 size_t coir_chan_len(coir_chan *c)
 {
     if (!c) return 0;
-    const void *alone = park_caller().alone;
+    struct bias_owner *alone = park_caller().alone;
     bias_acquire(&c->lock, alone);
     size_t n = c->tick ? tick_is_due(c->tick) : c->count;
     bias_release(&c->lock, alone);
@@ -372,12 +372,23 @@ int chan_try_locked(coir_chan *c, coir_direction dir, void *value,
     return result;
 }
 
+int chan_try(coir_chan *c, coir_direction dir, void *value, const struct caller *me)
+{
+    struct task *woken;
+
+    bias_acquire(&c->lock, me->alone);
+    int result = chan_try_locked(c, dir, value, &woken);
+    bias_release(&c->lock, me->alone);
+    if (woken) ready_by(me, woken); // C5
+    return result;
+}
+
 void chan_link_locked(coir_chan *c, coir_direction dir, struct waiter *w)
 {
     list_push_back(dir == COIR_SEND ? &c->senders : &c->receivers, &w->node);
 }
 
-void chan_unlink(coir_chan *c, const void *alone, struct waiter *w)
+void chan_unlink(coir_chan *c, struct bias_owner *alone, struct waiter *w)
 {
     bias_acquire(&c->lock, alone);
     if (list_linked(&w->node)) list_remove(&w->node);
@@ -403,7 +414,7 @@ int chan_make_ticking(struct tick *t, coir_chan **ret_chan)
     return 0;
 }
 
-void chan_rearm_locked(coir_chan *c, const void *alone)
+void chan_rearm_locked(coir_chan *c, struct bias_owner *alone)
 {
     struct list woken;
 
@@ -415,7 +426,7 @@ void chan_rearm_locked(coir_chan *c, const void *alone)
 
 void chan_stop_ticking(coir_chan *c)
 {
-    const void *alone = park_caller().alone;
+    struct bias_owner *alone = park_caller().alone;
     struct list woken;
 
     list_init(&woken);

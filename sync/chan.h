@@ -11,6 +11,7 @@
 #include "base/bias.h"
 #include "base/waiter.h"
 #include "coir/chan.h"
+#include "sched/park.h"
 #include "sync/tick.h"
 
 // How a wait in a channel's queue ended, where a partner ended it: the waiter's tag, with
@@ -31,10 +32,13 @@ int chan_check(const coir_chan *c, coir_direction dir, const void *value);
 int chan_try_locked(coir_chan *c, coir_direction dir, void *value,
                     struct task **ret_woken);
 
+// The same with the lock taken and given back, and whoever was met made to run.
+int chan_try(coir_chan *c, coir_direction dir, void *value, const struct caller *me);
+
 // Links an opened wait into the queue of its direction, and takes it out if it is still there.
 void chan_link_locked(coir_chan *c, coir_direction dir, struct waiter *w);
 // Takes the lock itself.
-void chan_unlink(coir_chan *c, const void *alone, struct waiter *w);
+void chan_unlink(coir_chan *c, struct bias_owner *alone, struct waiter *w);
 
 // When a timer's channel has a value; CLOCK_NEVER for every other channel.
 int64_t chan_due_locked(const coir_chan *c);
@@ -46,7 +50,7 @@ int64_t chan_due_locked(const coir_chan *c);
 int chan_make_ticking(struct tick *t, coir_chan **ret_chan);
 
 // t is earlier than it was: whoever sleeps until then looks again. Releases the lock.
-void chan_rearm_locked(coir_chan *c, const void *alone);
+void chan_rearm_locked(coir_chan *c, struct bias_owner *alone);
 
 // t goes: from now on the channel is a closed one. Takes the lock itself.
 void chan_stop_ticking(coir_chan *c);

@@ -36,10 +36,10 @@ struct select {
     coir_case *cases;
     int64_t deadline;
     struct task *task;
-    const void *alone; // this thread
-    uint32_t n;        // cases that have a channel
-    uint32_t *order;   // their indexes, in a random order that goes on from call to call
-    uint32_t *locks;   // the same by the addresses of their channels
+    struct caller me; // who asks, on this thread
+    uint32_t n;       // cases that have a channel
+    uint32_t *order;  // their indexes, in a random order that goes on from call to call
+    uint32_t *locks;  // the same by the addresses of their channels
     struct waiter *waiters; // by index
 };
 
@@ -90,13 +90,13 @@ static bool is_first(const struct select *s, uint32_t k)
 static void lock_all(struct select *s)
 {
     for (uint32_t k = 0; k < s->n; k++)
-        if (is_first(s, k)) bias_acquire(chan_lock(chan_of(s, s->locks[k])), s->alone);
+        if (is_first(s, k)) bias_acquire(chan_lock(chan_of(s, s->locks[k])), s->me.alone);
 }
 
 static void unlock_all(struct select *s)
 {
     for (uint32_t k = s->n; k-- > 0;)
-        if (is_first(s, k)) bias_release(chan_lock(chan_of(s, s->locks[k])), s->alone);
+        if (is_first(s, k)) bias_release(chan_lock(chan_of(s, s->locks[k])), s->me.alone);
 }
 
 // ---- Trying ------------------------------------------------------------------------------------
@@ -112,14 +112,16 @@ static uint32_t draw_case(struct select *s, uint32_t left)
     return i;
 }
 
-static bool try_locked(struct select *s, uint32_t i, struct task **ret_woken)
+static bool happened(coir_case *one, int result)
 {
-    coir_case *one = &s->cases[i];
-    int err = chan_try_locked(one->chan, one->dir, one->value, ret_woken);
-
-    if (err == -ETIMEDOUT) return false;
-    one->result = err;
+    if (result == -ETIMEDOUT) return false;
+    one->result = result;
     return true;
+}
+
+static bool try_one(coir_case *one, const struct caller *me)
+{
+    return happened(one, chan_try(one->chan, one->dir, one->value, me));
 }
 
 // Each under its own lock: what can happen at once, does. The index, or -ETIMEDOUT.
@@ -127,17 +129,19 @@ static int try_each(struct select *s)
 {
     for (uint32_t left = s->n; left > 0; left--) {
         uint32_t i = draw_case(s, left);
-        struct bias *lock = chan_lock(chan_of(s, i));
-        struct task *woken;
 
-        bias_acquire(lock, s->alone);
-        bool happened = try_locked(s, i, &woken);
-        bias_release(lock, s->alone);
-        if (!happened) continue;
-        if (woken) ready(woken);
-        return (int)i;
+        if (try_one(&s->cases[i], &s->me)) return (int)i;
     }
     return -ETIMEDOUT;
+}
+
+// The same for the most common select: two channels, and a coroutine.
+static int try_two(coir_case *cases, const struct caller *me)
+{
+    uint32_t i = draw(me->task, 2);
+
+    if (try_one(&cases[i], me)) return (int)i;
+    return try_one(&cases[1 - i], me) ? (int)(1 - i) : -ETIMEDOUT;
 }
 
 // All under all locks. The index, with the locks released, or -ETIMEDOUT, with them held (L1).
@@ -147,7 +151,9 @@ static int try_all_locked(struct select *s)
         uint32_t i = draw_case(s, left);
         struct task *woken;
 
-        if (!try_locked(s, i, &woken)) continue;
+        coir_case *one = &s->cases[i];
+        if (!happened(one, chan_try_locked(one->chan, one->dir, one->value, &woken)))
+            continue;
         unlock_all(s);
         if (woken) ready(woken);
         return (int)i;
@@ -187,12 +193,13 @@ static int wait_locked(struct select *s)
 
     unlock_all(s);
     int outcome = park(s->task, until);
-    s->alone = park_caller().alone; // maybe another thread's
+    s->me = park_caller(); // maybe on another thread
     int index = outcome < 0 ? -1 : outcome & (CHAN_TAGS - 1);
     for (uint32_t k = 0; k < s->n; k++) {
         uint32_t i = s->locks[k];
 
-        if ((int)i != index) chan_unlink(chan_of(s, i), s->alone, &s->waiters[i]); // L4
+        if ((int)i != index)
+            chan_unlink(chan_of(s, i), s->me.alone, &s->waiters[i]); // L4
     }
     if (outcome == -ETIMEDOUT && until < s->deadline) return AGAIN;
     if (outcome < 0) return outcome;
@@ -275,7 +282,6 @@ static int run_more(const struct select *how, int n)
 
 int coir_select(coir_case *cases, int n, int64_t deadline)
 {
-    struct select s = {.cases = cases, .deadline = deadline};
     struct caller me;
     int err;
 
@@ -285,8 +291,10 @@ int coir_select(coir_case *cases, int n, int64_t deadline)
             chan_check(cases[i].chan, cases[i].dir, cases[i].value) < 0)
             return -EINVAL;
     if ((err = park_begin(&me, deadline)) < 0) return err;
-    s.task = me.task;
-    s.alone = me.alone;
+    if (n == 2 && me.task && cases[0].chan && cases[1].chan &&
+        (err = try_two(cases, &me)) >= 0)
+        return err;
+    struct select s = {.cases = cases, .deadline = deadline, .task = me.task, .me = me};
     if (n <= FEW) return run_few(&s, n);
     return n <= MANY ? run_many(&s, n) : run_more(&s, n);
 }

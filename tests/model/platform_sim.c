@@ -80,10 +80,11 @@ void os_futex_wake(atomic_u32 *word, int n)
     }
 }
 
-void os_fence_heavy(void)
+bool os_fence_heavy(void)
 {
     sim_step(STEP_FENCE);
     sim_drain_all();
+    return true;
 }
 
 bool os_fence_heavy_get(void)

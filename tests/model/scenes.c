@@ -13,6 +13,7 @@ const struct scene scenes[] = {
     {"toy_parker", toy_parker, SCENE_TOY},
     {"toy_lock", toy_lock, SCENE_TOY},
     {"toy_bias", toy_bias, SCENE_TOY},
+    {"toy_hold", toy_hold, SCENE_TOY},
     {"toy_runq", toy_runq, SCENE_TOY},
     {"toy_fresh", toy_fresh, SCENE_TOY},
     {"toy_clock", toy_clock, SCENE_TOY},

@@ -10,6 +10,7 @@
 #include "base/platform.h"
 #include "sched/fresh.h"
 #include "sched/g.h"
+#include "sched/p.h"
 #include "sched/runq.h"
 #include "tests/model/sim.h"
 
@@ -157,7 +158,7 @@ struct biased {
     uint32_t inside, total;
 };
 
-static void enter_biased(struct biased *d, const void *me)
+static void enter_biased(struct biased *d, struct bias_owner *me)
 {
     bias_acquire(&d->bias, me);
     sim_expect_eq(d->inside++, 0);
@@ -169,12 +170,15 @@ static void enter_biased(struct biased *d, const void *me)
 
 static void enter_as_owner(void *arg)
 {
-    for (int i = 0; i < 6; i++) enter_biased(arg, &((struct biased *)arg)->total);
+    struct bias_owner *me = bias_owner_get();
+
+    for (int i = 0; i < 6; i++) enter_biased(arg, me);
+    bias_owner_put(me);
 }
 
 static void enter_as_stranger(void *arg)
 {
-    for (int i = 0; i < 2; i++) enter_biased(arg, NULL);
+    for (int i = 0; i < 2; i++) enter_biased(arg, &bias_stranger);
 }
 
 void toy_bias(void)
@@ -182,11 +186,76 @@ void toy_bias(void)
     struct biased d = {0};
     struct os_thread threads[3];
 
-    bias_init(&d.bias, LOCK_RANK_OBJECT, &d.total);
-    threads[0] = start(enter_as_owner, &d);
-    for (int i = 1; i < 3; i++) threads[i] = start(enter_as_stranger, &d);
+    bias_init(&d.bias, LOCK_RANK_OBJECT, &bias_stranger);
+    for (int i = 0; i < 2; i++) threads[i] = start(enter_as_owner, &d);
+    threads[2] = start(enter_as_stranger, &d);
     for (int i = 0; i < 3; i++) os_thread_join(threads[i]);
-    sim_expect_eq(d.total, 10);
+    sim_expect_eq(d.total, 14);
+}
+
+// ---- A P and who takes it ---------------------------------------------------------------
+
+struct held {
+    struct p p;
+    struct hold hold;
+    uint32_t inside, total;
+};
+
+static void touch(struct held *d)
+{
+    sim_expect_eq(d->inside++, 0);
+    choice_point();
+    d->inside--;
+    d->total++;
+}
+
+static void call_often(void *arg)
+{
+    struct held *d = arg;
+
+    touch(d);
+    for (int i = 0; i < 6; i++) {
+        if (i % 3 == 2)
+            p_leave_blocking(&d->p, &d->hold);
+        else
+            p_leave(&d->hold);
+        choice_point();
+        if (!p_enter(&d->p, &d->hold)) return; // from now on the other one's
+        touch(d);
+    }
+    p_give(&d->p);
+}
+
+// True: the P was taken.
+static bool take_from_outside(struct held *d)
+{
+    uint64_t seen = load_acquire(&d->p.word); // [P-SEEN] acquire, pairs with [P-BLOCK]
+
+    if (p_word_state(seen) == P_HELD) {
+        if (!p_is_out(&d->hold) || !p_ask(&d->p, seen, &d->hold)) return false;
+    } else if (p_word_state(seen) != P_BLOCK) {
+        return false;
+    }
+    choice_point();
+    if (!p_steal(&d->p, seen)) return false;
+    touch(d);
+    return true;
+}
+
+void toy_hold(void)
+{
+    struct held *d = os_alloc(sizeof(*d), alignof(struct held));
+
+    d->hold.light = os_fence_heavy_get();
+    p_take(&d->p, 0);
+    d->hold.mine = load_relaxed(&d->p.word) & ~(uint64_t)0xffff; // relaxed: no thread yet
+    struct os_thread thread = start(call_often, d);
+    bool taken = false;
+    for (int i = 0; i < 8 && !taken; i++) taken = take_from_outside(d);
+    os_thread_join(thread);
+    sim_expect(taken || d->total == 7);
+    sim_expect(p_word_state(load_relaxed(&d->p.word)) == P_IDLE); // relaxed: joined
+    os_free(d);
 }
 
 // ---- Run queue ------------------------------------------------------------------------

@@ -16,10 +16,9 @@ static struct guarded {
     long n;
 } locks[LOCKS];
 
-static int owner;     // its address names the thread: B3, no lock lies there
 static atomic_u32 at; // which lock its thread has come to
 
-static void add(struct guarded *g, const void *me)
+static void add(struct guarded *g, struct bias_owner *me)
 {
     bias_acquire(&g->bias, me);
     g->n++;
@@ -39,35 +38,91 @@ Test(bias, never_are_two_inside)
     struct os_thread thread;
 
     if (!os_fence_heavy_get()) cr_skip_test("no membarrier here");
-    for (int i = 0; i < LOCKS; i++) bias_init(&locks[i].bias, LOCK_RANK_OBJECT, &owner);
-    cr_assert_eq(os_thread_start(&thread, its_thread, &owner, "owner", NULL), 0);
+    struct bias_owner *owner = bias_owner_get();
+    for (int i = 0; i < LOCKS; i++) bias_init(&locks[i].bias, LOCK_RANK_OBJECT, owner);
+    cr_assert_eq(os_thread_start(&thread, its_thread, owner, "owner", NULL), 0);
     for (uint32_t i = 0; i < LOCKS; i++) {
         while (load_relaxed(&at) < i) os_pause(); // relaxed: a hint
-        for (int k = 0; k < TURNS; k++) add(&locks[i], NULL);
+        for (int k = 0; k < TURNS; k++) add(&locks[i], &bias_stranger);
     }
     os_thread_join(thread);
     for (int i = 0; i < LOCKS; i++) cr_assert_eq(locks[i].n, 2 * TURNS);
 }
 
+static bool takes_the_lock(struct bias *b, struct bias_owner *me)
+{
+    bias_acquire(b, me);
+    bool taken = load_relaxed(&b->lock.state) == LOCK_HELD; // relaxed: one thread
+    bias_release(b, me);
+    cr_assert_eq(load_relaxed(&b->lock.state), LOCK_FREE); // relaxed: one thread
+    return taken;
+}
+
 Test(bias, its_thread_leaves_the_lock_under_it_alone)
 {
+    struct bias_owner me = {0};
     struct bias b;
-    int me;
 
     bias_init(&b, LOCK_RANK_OBJECT, &me);
-    bias_acquire(&b, &me);
-    cr_assert_eq(load_relaxed(&b.lock.state), LOCK_FREE); // relaxed: one thread
-    bias_release(&b, &me);
-    cr_assert_eq(load_relaxed(&b.taken), 0); // relaxed: one thread
+    cr_assert(!takes_the_lock(&b, &me));
 }
 
 Test(bias, nobodys_is_an_ordinary_lock)
 {
     struct bias b;
 
-    bias_init(&b, LOCK_RANK_OBJECT, NULL);
-    bias_acquire(&b, NULL);
-    cr_assert_eq(load_relaxed(&b.lock.state), LOCK_HELD); // relaxed: one thread
-    bias_release(&b, NULL);
-    cr_assert_eq(load_relaxed(&b.lock.state), LOCK_FREE); // relaxed: one thread
+    bias_init(&b, LOCK_RANK_OBJECT, &bias_stranger);
+    for (unsigned i = 0; i < 3 * BIAS_AFTER; i++)
+        cr_assert(takes_the_lock(&b, &bias_stranger));
+}
+
+Test(bias, the_second_lock_of_two_is_an_ordinary_one)
+{
+    struct bias_owner me = {0};
+    struct bias a, b;
+
+    bias_init(&a, LOCK_RANK_OBJECT, &me);
+    bias_init(&b, LOCK_RANK_OBJECT, &me);
+    bias_acquire(&a, &me);
+    cr_assert(takes_the_lock(&b, &me));
+    bias_release(&a, &me);
+    cr_assert(!takes_the_lock(&b, &me));
+}
+
+Test(bias, who_takes_it_again_and_again_has_it_for_himself)
+{
+    struct bias_owner me = {0}, other = {0};
+    struct bias b;
+
+    if (!os_fence_heavy_get()) cr_skip_test("no membarrier here");
+    bias_init(&b, LOCK_RANK_OBJECT, &bias_stranger);
+    for (unsigned i = 0; i < BIAS_AFTER; i++) cr_assert(takes_the_lock(&b, &me));
+    cr_assert(takes_the_lock(&b, &other)); // the count begins again
+    for (unsigned i = 0; i <= BIAS_AFTER; i++) cr_assert(takes_the_lock(&b, &me));
+    cr_assert(!takes_the_lock(&b, &me));
+    // Taken away, it takes four times as long.
+    for (unsigned i = 0; i <= 4 * BIAS_AFTER; i++) cr_assert(takes_the_lock(&b, &other));
+    cr_assert(!takes_the_lock(&b, &other));
+}
+
+// Two threads that both take it often enough: it becomes one's, is taken away, becomes another's.
+static void both_threads(void *me)
+{
+    for (uint32_t i = 0; i < LOCKS; i++)
+        for (int k = 0; k < TURNS; k++) add(&locks[i], me);
+}
+
+Test(bias, never_are_two_inside_of_what_became_ones_own)
+{
+    struct os_thread threads[2];
+
+    if (!os_fence_heavy_get()) cr_skip_test("no membarrier here");
+    for (int i = 0; i < LOCKS; i++)
+        bias_init(&locks[i].bias, LOCK_RANK_OBJECT, &bias_stranger);
+    for (int i = 0; i < 2; i++)
+        cr_assert_eq(os_thread_start(&threads[i], both_threads, bias_owner_get(), "one",
+                                     NULL),
+                     0);
+    for (int i = 0; i < 2; i++) os_thread_join(threads[i]);
+    for (int i = 0; i < LOCKS; i++) cr_assert_eq(locks[i].n, 2 * TURNS);
 }

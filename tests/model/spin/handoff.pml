@@ -3,7 +3,8 @@
 // comes back at any moment, and the pump's signal hits it at any moment.
 //
 // Models sched/handoff.c, netpoll/netpoll.c (lending), base/platform_pump.c (the handler):
-//        [P-ENTER] [P-STEAL] [P-LEAVE] [PUMP-LEND] [PUMP-OPEN].
+//        [P-ENTER] [P-BACK] [P-ASK] [P-STEAL] [P-LEAVE] [PUMP-LEND] [PUMP-OPEN]; owner.pml has the
+//        store buffers of these.
 // Bound:  1 P, the stuck M with four calls, sysmon with two takes, serving and pumping between them.
 // Claims: the poller's plain fields are touched by one at a time; the handler never enters the ring
 //         while its own thread is in the middle of its poller; a P is inside one M at a time; an
@@ -14,14 +15,15 @@
 //          MUTANT_ANYHOW    the taker lends although its compare-and-swap failed
 //          MUTANT_OPEN      the handler does not look whether its box is open
 //          MUTANT_NOSERVE   nobody serves a lent poller
-mtype = { IDLE, RT, USER };
+mtype = { IDLE, HELD, ASKED };
 
-mtype state = USER; // the word; 'mine' is the epoch of the stuck M's stint
+mtype state = HELD; // the word; 'mine' is the epoch of the stuck M's stint
+bool out = true;    // that M's note
 byte epoch, mine;
 bool reap, lent, box_open, sent;
 byte touching;       // who is in the middle of the poller
 bool owner_touching;
-byte inside;         // Ms in RT on this P
+byte inside;         // Ms that are inside on this P
 byte finished = 1;   // operations that the kernel has done with, for the owner to bring
 byte in_cq, ready;
 bool over;
@@ -69,10 +71,16 @@ active proctype owner() {
         ok = false;
         if
         :: has ->
-            d_step { // [P-ENTER]
-                ok = (state == USER && epoch == mine);
-                if :: ok -> state = RT :: else -> has = false fi
-            }
+            out = false; // [P-ENTER]
+            ok = (state == HELD && epoch == mine);
+            if
+            :: ok -> skip
+            :: else ->
+                d_step { // [P-BACK]
+                    ok = (state != IDLE && epoch == mine);
+                    if :: ok -> state = HELD :: else -> has = false fi
+                }
+            fi
         :: else
         fi;
         if
@@ -80,7 +88,7 @@ active proctype owner() {
             inside++; assert(inside == 1);
             owner_touch();
             inside--;
-            state = USER // [P-LEAVE]
+            out = true // [P-LEAVE]
         :: else ->
             if
             :: skip // a call that need not wait: it stays away
@@ -96,10 +104,10 @@ active proctype owner() {
 #endif
                 owner_touch();
                 if
-                :: atomic { state == IDLE -> state = RT; epoch++; mine = epoch }; // [P-TAKE]
+                :: atomic { state == IDLE -> state = HELD; epoch++; mine = epoch }; // [P-TAKE]
                     has = true;
                     inside++; assert(inside == 1); inside--;
-                    state = USER
+                    out = true
                 :: true -> skip // no idle P: sleeps as a spare, is away no more, begins again
                 fi
             fi
@@ -121,15 +129,22 @@ active proctype sysmon() {
     :: looks < 6 ->
         looks++;
         if
-        :: takes < 2 && state == USER ->
-            seen = epoch;
-            takes++;
+        :: atomic { takes < 2 && state == HELD && out -> seen = epoch; takes++ };
+            d_step { // [P-ASK]
+                ok = (state == HELD && epoch == seen);
+                if :: ok -> state = ASKED :: else fi
+            }
+            if
+            :: ok && !out -> // it came meanwhile: withdrawn
+                d_step { if :: state == ASKED && epoch == seen -> state = HELD :: else fi }
+            :: else
+            fi;
             lock();
 #ifdef MUTANT_ANYHOW
             lent = true; box_open = true;
 #endif
             d_step { // [P-STEAL]
-                ok = (state == USER && epoch == seen);
+                ok = (state == ASKED && epoch == seen);
                 if :: ok -> state = IDLE; epoch++ :: else fi
             }
 #ifdef MUTANT_LATELEND
