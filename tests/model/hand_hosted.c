@@ -203,9 +203,9 @@ void scene_hosted_is_stopped(void)
         sim_expect_eq(sim_socketpair(h[i].fds), 0);
         for (int n = 0; n < 2; n++)
             sim_expect_eq(coir_spawn(h[i].rt, NULL, reads_for_ever, &h[i]), 0);
-        sim_expect_eq(os_thread_start(&threads[i], has_a_loop, &h[i], "loop"), 0);
+        sim_expect_eq(os_thread_start(&threads[i], has_a_loop, &h[i], "loop", NULL), 0);
     }
-    sim_expect_eq(os_thread_start(&threads[2], writes_some, &h[0], "writer"), 0);
+    sim_expect_eq(os_thread_start(&threads[2], writes_some, &h[0], "writer", NULL), 0);
     for (int i = 0; i < 3; i++) os_thread_join(threads[i]);
     for (int i = 0; i < 2; i++) {
         sim_expect_eq(h[i].n_over, 2);
