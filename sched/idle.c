@@ -124,6 +124,16 @@ void idle_give_locked(struct sched *s, struct m *spare, struct p *p)
     add_acq_rel(&s->idle.n_spinning, 1);
 }
 
+bool idle_has_p_locked(struct sched *s, const struct m *m)
+{
+    for (uint32_t i = 0; i < s->n_p; i++) {
+        uint64_t word = load_relaxed(&s->ps[i].word); // relaxed: under the lock
+
+        if (p_word_state(word) != P_IDLE && p_word_m(word) == m->index) return true;
+    }
+    return false;
+}
+
 struct p *idle_home_locked(struct sched *s, struct m *m)
 {
     for (struct list_node *n = s->idle.ps.head.next; n != &s->idle.ps.head; n = n->next) {

@@ -110,6 +110,8 @@ struct m *idle_spare_locked(struct sched *s);
 void idle_put_spare_locked(struct sched *s, struct m *spare);
 // Gives it p, which is IDLE and on no list; then, without the lock, the caller breaks its sleep.
 void idle_give_locked(struct sched *s, struct m *spare, struct p *p);
+// True if a P's word names m: it holds that one, or was given it. Holder: no P changes hands.
+bool idle_has_p_locked(struct sched *s, const struct m *m);
 // The idle P that m, which is reserved, sleeps at, off the list; NULL: it has none. Holder.
 struct p *idle_home_locked(struct sched *s, struct m *m);
 // p becomes m's because the caller took it. m itself.

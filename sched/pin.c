@@ -90,23 +90,12 @@ struct g *pin_take_own(struct m *m)
     return g;
 }
 
-// Under the idle lock: no P changes hands.
-static bool holds_p(struct sched *s, const struct m *m)
-{
-    for (uint32_t i = 0; i < s->n_p; i++) {
-        uint64_t word = load_relaxed(&s->ps[i].word); // relaxed: under the lock
-
-        if (p_word_state(word) != P_IDLE && p_word_m(word) == m->index) return true;
-    }
-    return false;
-}
-
 // The P that home is to run its coroutine with: NULL where it holds one. False: that would be m's,
 // which needs it itself.
 static bool find_p_locked(struct m *m, struct m *home, struct p **ret_p)
 {
     *ret_p = NULL;
-    if (holds_p(m->sched, home)) return true;
+    if (idle_has_p_locked(m->sched, home)) return true;
     *ret_p = idle_home_locked(m->sched, home);
     if (*ret_p) return true;
     if (load_relaxed(&m->own)) return false; // relaxed: under the lock

@@ -89,9 +89,11 @@ struct m *sched_new_m(struct sched *s)
         uint32_t launch = load_acquire(&s->ms[i]->launch);
 
         // [M-REUSED] acquire, pairs with [M-ENDED].
-        if (launch == M_FAILED ||
-            (launch == M_LAUNCHED && load_acquire(&s->ms[i]->ended)))
-            m = s->ms[i];
+        if (launch != M_FAILED &&
+            !(launch == M_LAUNCHED && load_acquire(&s->ms[i]->ended)))
+            continue;
+        // One that could not be launched with its P has it until that retires.
+        if (!idle_has_p_locked(s, s->ms[i])) m = s->ms[i];
     }
     if (!m) {
         if (n == s->m_most || !(m = MEMORY_GET(s->memory, struct m, 1))) return NULL;

@@ -89,7 +89,7 @@ static void waits_somehow(struct pinned *p)
         sim_expect_eq(coir_read(p->board->fds[0], &c, 1, COIR_FOREVER), 1);
         break;
     case 4: // computes, and loses its P where others wait
-        sim_hog(sim_choose(2, 1) ? 20 * COIR_MS : COIR_MS);
+        sim_hog((sim_choose(2, 1) ? 20 : 9) * COIR_MS);
         break;
     default: sim_expect_eq(coir_yield(), 0);
     }
@@ -107,7 +107,7 @@ static void all_sorts(struct board *b)
         case 2: unpins(&p); break;
         case 3:
             coir_blocking_begin();
-            sim_nap(COIR_MS);
+            sim_nap(COIR_MS / 4);
             coir_blocking_end();
             break;
         default: break;
@@ -135,6 +135,7 @@ void scene_pinned_among_others(void)
 
     sim.kept_blocks = 1; // the table of descriptors is the process's
     sim.fresh_numbers = true;
+    sim.short_turns = true;
     sim_socketpair(b.fds);
     sim_expect_eq(coir_chan_make(sizeof(int), 16, &b.chan), 0);
     world_start(&b.world, 1 + sim_choose(3, 1), 5);

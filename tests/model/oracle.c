@@ -86,7 +86,9 @@ static uint64_t count_moves(struct sched *s)
 {
     uint64_t sum = s->handoff.n_taken.value + s->handoff.n_refused.value;
 
-    for (uint32_t i = 0; i < s->n_p; i++) sum += s->ps[i].tick.value;
+    // Taken by a reserved M's hand (sched/pin.h), a P moves its epoch alone.
+    for (uint32_t i = 0; i < s->n_p; i++)
+        sum += s->ps[i].tick.value + (s->ps[i].word.value >> 32);
     return sum;
 }
 
@@ -106,7 +108,7 @@ static void check_behind_hog(struct sched *s)
         return;
     }
     if (!stands_since) stands_since = sim.now;
-    if (sim.jumps || sim.threads_fail || sim.allocs_fail) return;
+    if (sim.jumps || sim.threads_fail || sim.allocs_fail || sim.short_turns) return;
     if (sim.now - stands_since > (nobody_idle ? TAKE_NS : PATIENCE_NS))
         sim_fail("work stands behind one who computes for %lld ms, and %u Ps are idle",
                  (long long)(sim.now - stands_since) / 1000000, s->idle.n.value);
