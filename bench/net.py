@@ -5,6 +5,7 @@
     echo     64 bytes there and back                             generator: echo_load
     http     hello over HTTP with keep-alive, raw                generator: wrk
     kv       SET and GET, 50 connections, pipelines of 1 and 16  generator: redis-benchmark
+    hosted   echo in other programs' loops                       generator: echo_load
     idle     10,000 connections that say nothing: bytes each
 
     --rounds N      so many (3)          --size N      connections, or the pipeline
@@ -33,6 +34,7 @@ import measure
 QUESTIONS = {"echo": ((64, 1000), "connections", (1, 2), "Go"),
              "http": ((64, 512), "connections", (1, 2), "Go"),
              "kv": ((1, 16), "pipelined", (1,), "redis-server"),
+             "hosted": ((64,), "connections", (1,), "coir uring"),
              "idle": ((10000,), "connections", (1,), "Go")}
 KV_REQUESTS = {1: 100000, 16: 500000}
 PORTS = itertools.count(12000 + os.getpid() % 16000)  # below the ephemeral ones
@@ -52,6 +54,12 @@ def servers(build, question):
     what = "http" if question == "http" else "echo"
     found = {f"coir {d}": ([f"{bench}/{what}_coir", "PORT", "WORKERS"], {"COIR_DRIVER": d})
              for d in drivers}
+    if question == "hosted":
+        loops = [loop for loop in ("uv", "event", "glib")
+                 if os.path.exists(f"{bench}/echo_hosted_{loop}")]
+        found |= {f"{loop} {d}": ([f"{bench}/echo_hosted_{loop}", "PORT", "WORKERS"],
+                                  {"COIR_DRIVER": d}) for loop in loops for d in drivers}
+        return found
     go = measure.go_peer(build, what)
     if go:
         found["Go"] = ([go, "PORT", "WORKERS", "raw"], {})
@@ -152,7 +160,7 @@ def ask_idle(_, server, connections, __):
     return {"value": each}
 
 
-ASK = {"echo": ask_echo, "http": ask_http, "kv": ask_kv, "idle": ask_idle}
+ASK = {"echo": ask_echo, "hosted": ask_echo, "http": ask_http, "kv": ask_kv, "idle": ask_idle}
 
 
 def once(build, question, size, workers, seconds, server):
@@ -182,7 +190,7 @@ def row(build, question, size, workers, rounds, seconds=2, only=None):
             for who, s in servers(build, question).items() if not only or who in only}
     values = measure.interleave(rounds, runs, title)
     print(f"{title}: {unit}, spread, to {base}, and a second"
-          + (", p50, p99, p99.9 us" if question == "echo" else ""))
+          + (", p50, p99, p99.9 us" if question in ("echo", "hosted") else ""))
     by = measure.median(values[base]) if base in values else None
     for who, results in values.items():
         print(line(who, results, by), flush=True)
