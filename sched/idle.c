@@ -448,11 +448,15 @@ bool idle_take_any(struct m *m)
     struct p *p = m->given ? NULL : least_missed_locked(&s->idle);
     if (p) {
         struct m *home = p->m;
+        bool may_end = !p->expects;
         remove_idle_locked(&s->idle, p);
         p_take(p, m->index);
         p->m = m;
-        if (home && home != m && !m_is_reserved(home))
+        if (home && home != m && !m_is_reserved(home)) {
             put_spare_locked(&s->idle, home); // W6
+            // It sleeps as a home does, for good; as a spare it may be one too many.
+            if (may_end) poller_break(home->poller);
+        }
         idle_hold(m, p);
     }
     lock_release(&s->idle.lock);

@@ -90,7 +90,7 @@ def main(argv):
     port = hello[1]
     idle = stat(server)
 
-    _, good_warm = wave(client, port, connections, min(5, seconds), 10**12)
+    _, good_warm = wave(client, port, connections, min(max(5, seconds // 10), seconds), 10**12)
     before = settled(server, port, idle["live"], patience)
     peak_warm = before["peak"]
     counts, good = wave(client, port, connections, seconds, 2 * 10**12)
