@@ -6,7 +6,7 @@
     http     hello over HTTP with keep-alive, raw                generator: wrk
     kv       SET and GET, 50 connections, pipelines of 1 and 16  generator: redis-benchmark
     hosted   echo in other programs' loops                       generator: echo_load
-    idle     10,000 connections that say nothing: bytes each
+    held     10,000 connections that say nothing: bytes each
 
     --rounds N      so many (3)          --size N      connections, or the pipeline
     --workers N     1 or 2 (both)        --only A,B    these servers
@@ -35,7 +35,7 @@ QUESTIONS = {"echo": ((64, 1000), "connections", (1, 2), "Go"),
              "http": ((64, 512), "connections", (1, 2), "Go"),
              "kv": ((1, 16), "pipelined", (1,), "redis-server"),
              "hosted": ((64,), "connections", (1,), "coir uring"),
-             "idle": ((10000,), "connections", (1,), "Go")}
+             "held": ((10000,), "connections", (1,), "Go")}
 KV_REQUESTS = {1: 100000, 16: 500000}
 PORTS = itertools.count(12000 + os.getpid() % 16000)  # below the ephemeral ones
 
@@ -66,7 +66,7 @@ def servers(build, question):
     if go and question == "http":
         found["Go net/http"] = ([go, "PORT", "WORKERS", "net"], {})
     found["pthreads"] = ([f"{bench}/{what}_pthreads", "PORT"], {})
-    if question != "idle":
+    if question != "held":
         found["hand uring"] = ([f"{bench}/{what}_uring", "PORT", "WORKERS"], {})
         found["hand epoll"] = ([f"{bench}/{what}_epoll", "PORT", "WORKERS"], {})
     return found
@@ -147,7 +147,7 @@ def ask_kv(_, server, pipeline, __):
     return {"value": (server.cpu_us() - before) / (2 * n), "requests_per_s": sum(rates) / 2}
 
 
-def ask_idle(_, server, connections, __):
+def ask_held(_, server, connections, __):
     before = server.memory()
     held = [server.connect() for _ in range(connections)]
     for s in held:
@@ -160,7 +160,7 @@ def ask_idle(_, server, connections, __):
     return {"value": each}
 
 
-ASK = {"echo": ask_echo, "hosted": ask_echo, "http": ask_http, "kv": ask_kv, "idle": ask_idle}
+ASK = {"echo": ask_echo, "hosted": ask_echo, "http": ask_http, "kv": ask_kv, "held": ask_held}
 
 
 def once(build, question, size, workers, seconds, server):
@@ -184,7 +184,7 @@ def line(who, results, base):
 
 def row(build, question, size, workers, rounds, seconds=2, only=None):
     _, of_what, _, base = QUESTIONS[question]
-    unit = "bytes each" if question == "idle" else "CPU us/request"
+    unit = "bytes each" if question == "held" else "CPU us/request"
     title = f"{question}, {size} {of_what}, {workers} worker{'s' if workers > 1 else ''}"
     runs = {who: lambda s=s: once(build, question, size, workers, seconds, s)
             for who, s in servers(build, question).items() if not only or who in only}

@@ -313,10 +313,7 @@ Test(start, and_stop_leave_nothing_behind, .timeout = 120)
     }
     cr_assert_eq(canceled, 200);
     cr_assert_eq(entries("/proc/self/fd"), fds);
-    // A thread that was joined is listed for a moment more.
-    for (int i = 0; i < 500 && entries("/proc/self/task") > threads; i++)
-        coir_sleep(10 * COIR_MS);
-    cr_assert_leq(entries("/proc/self/task"), threads);
+    expect_soon(entries("/proc/self/task") <= threads);
     cr_assert_leq(entries("/proc/self/map_files"), maps + 4);
 }
 

@@ -118,13 +118,6 @@ static uint32_t run_once(enum fault_kind what, uint32_t n, bool and_after)
     return fired;
 }
 
-// Waits until no more than so many are listed: a thread that was joined may be, for a moment.
-static void expect_entries(const char *path, int n)
-{
-    for (int i = 0; i < 200 && count_entries(path) > n; i++) usleep(10000);
-    expect(count_entries(path) <= n);
-}
-
 static void loop(enum fault_kind what, const char *name, bool and_after)
 {
     int fds = count_entries("/proc/self/fd");
@@ -135,9 +128,9 @@ static void loop(enum fault_kind what, const char *name, bool and_after)
            n - 1);
     expect(n > 1 && n < 500);
     expect_eq(run_once(what, 0, false), 0); // usable
-    expect_entries("/proc/self/fd", fds);
-    expect_entries("/proc/self/task",
-                   3 + (test_slowness() > 1)); // '.', '..', this one; TSan's
+    expect_soon(count_entries("/proc/self/fd") <= fds);
+    int threads = 3 + (test_slowness() > 1); // '.', '..', this one; TSan's
+    expect_soon(count_entries("/proc/self/task") <= threads);
 }
 
 // ---- Where mappings end ------------------------------------------------------------------------

@@ -66,6 +66,6 @@ int main(int argc, char **argv)
     int fds = entries("/proc/self/fd");
     for (int i = 0; i < 20; i++) load_use_unload(argv[1]);
     expect_eq(entries("/proc/self/fd"), fds);
-    expect_eq(entries("/proc/self/task"), 3); // ".", ".." and this one
+    expect_soon(entries("/proc/self/task") <= 3); // ".", ".." and this one
     return 0;
 }

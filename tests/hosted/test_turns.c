@@ -466,7 +466,7 @@ static void no_thread_is_made_and_errno_is_the_hosts(void)
     expect_eq(done, 4);
     expect_eq(coir_current() == NULL, 1);
     expect_eq(coir_id(), 0);
-    expect_eq(count_threads(), before);
+    expect_soon(count_threads() <= before);
     expect_eq(coir_stats_read(rt, &stats), 0);
     expect_eq(stats.threads, 0);
     expect_eq(stats.made, 5);
@@ -474,7 +474,7 @@ static void no_thread_is_made_and_errno_is_the_hosts(void)
     expect_eq(info.workers, 1);
     expect_eq(info.driver, loop_driver);
     expect_eq(coir_stop(rt, COIR_FOREVER), 0);
-    expect_eq(count_threads(), before);
+    expect_soon(count_threads() <= before);
 }
 
 static void helps(void *arg)
@@ -536,7 +536,7 @@ static void nothing_is_left_of_many(void)
         if (i == n / 2) maps = count_maps();
     }
     if (test_slowness() == 1) expect(count_maps() <= maps + 2);
-    expect_eq(count_threads(), threads);
+    expect_soon(count_threads() <= threads);
 }
 
 int main(void)

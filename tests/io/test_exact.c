@@ -330,11 +330,12 @@ struct waiting {
     enum kind kind;
     int fd;
     struct sockaddr_in address;
-    atomic_int woken;
+    atomic_int begun, woken;
 };
 
 static void wait_until_closed(struct waiting *w)
 {
+    atomic_fetch_add(&w->begun, 1);
     expect_eq(wait_there(w->kind, w->fd, &w->address, COIR_FOREVER), -EBADF);
     atomic_fetch_add(&w->woken, 1);
 }
@@ -351,6 +352,17 @@ static void *close_on_a_thread(void *w)
     return NULL;
 }
 
+// A number that nobody is given by chance: who comes too late to wait, on a slow machine, finds
+// nothing there, instead of what was opened since.
+static int number_of_its_own(int fd)
+{
+    int far = fcntl(fd, F_DUPFD_CLOEXEC, 500);
+
+    expect(far >= 500);
+    expect_eq(close(fd), 0);
+    return far;
+}
+
 // Three coroutines and a thread wait; a coroutine or a thread closes.
 static void close_under(enum kind kind, bool by_thread)
 {
@@ -360,21 +372,18 @@ static void close_under(enum kind kind, bool by_thread)
     pthread_t sleeper, closer;
     struct stat before, after;
 
-    w.fd = s.fd;
+    w.fd = number_of_its_own(s.fd);
     expect_eq(fstat(w.fd, &before), 0);
     for (int i = 0; i < (waiters + 2) / 2; i++) expect_eq(go(wait_until_closed, &w), 0);
     if (waiters > 1) expect_eq(pthread_create(&sleeper, NULL, wait_on_a_thread, &w), 0);
-    expect_eq(coir_sleep(3 * COIR_MS), 0);
+    do expect_eq(coir_sleep(3 * COIR_MS), 0);
+    while (w.begun < waiters);
     expect_eq(w.woken, 0);
-    int64_t from = coir_now();
     if (by_thread)
         expect_eq(pthread_create(&closer, NULL, close_on_a_thread, &w), 0);
     else
         expect_eq(coir_close(w.fd), 0);
-    while (w.woken < waiters) {
-        expect(coir_now() - from < COIR_SEC * test_slowness());
-        expect_eq(coir_sleep(100 * COIR_US), 0);
-    }
+    while (w.woken < waiters) expect_eq(coir_sleep(100 * COIR_US), 0);
     if (by_thread) pthread_join(closer, NULL);
     if (waiters > 1) pthread_join(sleeper, NULL);
     // The number may be somebody else's by now.

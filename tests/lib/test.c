@@ -33,6 +33,12 @@ void test_fail_eq_at(const char *file, int line, const char *what, intmax_t is,
     abort();
 }
 
+void test_nap_at(const char *file, int line, const char *what, unsigned naps)
+{
+    usleep(10000);
+    if (naps == 1000) fprintf(stderr, "%s:%d: waits for: %s\n", file, line, what);
+}
+
 void test_skip(const char *why)
 {
     printf("skipped: %s\n", why);

@@ -33,6 +33,16 @@ __attribute__((noreturn)) void test_fail_eq_at(const char *file, int line,
                             test_wanted_);                                               \
     } while (0)
 
+// Waits for a claim about the process that comes true by itself: the kernel lists a thread a moment
+// longer than whoever joined it waits. That it never does is a hang, which the watchdog ends; after
+// ten seconds the claim is printed. Ordinary threads.
+#define expect_soon(claim)                                                               \
+    do {                                                                                 \
+        for (unsigned test_naps_ = 0; !(claim);)                                         \
+            test_nap_at(__FILE__, __LINE__, #claim, ++test_naps_);                       \
+    } while (0)
+void test_nap_at(const char *file, int line, const char *what, unsigned naps);
+
 // Says why and exits with 77: the place this runs in lacks something.
 __attribute__((noreturn)) void test_skip(const char *why);
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "tests/model/oracle.h"
 
+#include <string.h>
+
 #include "runtime/runtime.h"
 #include "sched/g.h"
 #include "tests/model/sim.h"
@@ -9,9 +11,14 @@
 #define TAKE_NS 15000000 // until a P is taken from one who computes
 
 static coir_runtime *watched;
-static int64_t stands_since; // work, behind one who computes; 0: none does
-static bool none_was_idle;   // by then
-static uint64_t moves; // coroutines run, Ps taken, and takes that a cap forbade by then
+// Work at a place (a P, or behind them all the global queue) behind one who computes.
+struct stand {
+    int64_t since;  // 0: none does
+    uint64_t moves; // by then: what says that it is other work now
+};
+
+static struct stand stands[SIM_THREADS + 1];
+static bool none_was_idle; // by then
 
 void oracle_watch(coir_runtime *rt)
 {
@@ -21,8 +28,7 @@ void oracle_watch(coir_runtime *rt)
 void oracle_reset(void)
 {
     watched = NULL;
-    stands_since = 0;
-    moves = 0;
+    memset(stands, 0, sizeof(stands));
     none_was_idle = false;
 }
 
@@ -82,6 +88,7 @@ static void check_queues(struct sched *s)
     if (has_next(s)) sim_fail("work stands in a 'next' and nobody runs");
 }
 
+// Coroutines run, Ps taken, and takes that a cap forbade by now.
 static uint64_t count_moves(struct sched *s)
 {
     uint64_t sum = s->handoff.n_taken.value + s->handoff.n_refused.value;
@@ -92,26 +99,46 @@ static uint64_t count_moves(struct sched *s)
     return sum;
 }
 
+// Changes when the work that stands at a place is not the same any more: p's worker ran somebody,
+// or a thief took some. From there on the next one has to wait as long: sysmon sees him anew.
+static uint64_t moves_at(struct sched *s, uint32_t place)
+{
+    if (s->idle.n.value == 0) return count_moves(s); // who runs next may compute too
+    if (place == s->n_p) return 0;                   // wakes at once
+    const struct p *p = &s->ps[place];
+    return (uint64_t)p->tick.value + p->runq.head.value + (p->word.value >> 32);
+}
+
+static bool stands_at(struct sched *s, uint32_t place)
+{
+    if (place == s->n_p) return s->globq.n.value > 0;
+    const struct runq *q = &s->ps[place].runq;
+    return q->head.value != q->tail.value || q->next.value;
+}
+
 // Somebody computes outside the runtime. What stands behind him wakes others only after a while
 // (sched/idle.h, W4 and W5), but sysmon looks every millisecond and finds it at the second look.
+// Each place by itself: while what stood at one is taken, work comes to stand at another.
 static void check_behind_hog(struct sched *s)
 {
-    bool nobody_idle = s->idle.n.value == 0;
+    bool nobody_idle = s->idle.n.value == 0, turned = nobody_idle != none_was_idle;
+    bool excused = sim.jumps || sim.threads_fail || sim.allocs_fail;
 
-    // Where there is no idle P the next who runs may compute too: from then on again.
-    bool moved = nobody_idle ? count_moves(s) != moves : none_was_idle;
+    none_was_idle = nobody_idle;
+    for (uint32_t place = 0; place <= s->n_p; place++) {
+        struct stand *at = &stands[place];
+        uint64_t moves = moves_at(s, place);
 
-    if (!(s->globq.n.value || has_ring_work(s) || has_next(s)) || moved) {
-        moves = count_moves(s);
-        none_was_idle = nobody_idle;
-        stands_since = 0;
-        return;
+        if (!stands_at(s, place) || moves != at->moves || turned) {
+            *at = (struct stand){.moves = moves};
+            continue;
+        }
+        if (!at->since) at->since = sim.now;
+        if (!excused && sim.now - at->since > (nobody_idle ? TAKE_NS : PATIENCE_NS))
+            sim_fail(
+                "work stands behind one who computes for %lld ms, and %u Ps are idle",
+                (long long)(sim.now - at->since) / 1000000, s->idle.n.value);
     }
-    if (!stands_since) stands_since = sim.now;
-    if (sim.jumps || sim.threads_fail || sim.allocs_fail || sim.short_turns) return;
-    if (sim.now - stands_since > (nobody_idle ? TAKE_NS : PATIENCE_NS))
-        sim_fail("work stands behind one who computes for %lld ms, and %u Ps are idle",
-                 (long long)(sim.now - stands_since) / 1000000, s->idle.n.value);
 }
 
 // Somebody keeps a P until a thread can be had (sched/pin.h, B3).
@@ -132,7 +159,7 @@ void oracle_idle(void)
         return;
     }
     if (wants_thread(s)) return;
-    stands_since = 0;
+    memset(stands, 0, sizeof(stands));
     check_queues(s);
     for (uint32_t i = 0; i < GTABLE_CHUNKS && s->gtable.chunks[i]; i++)
         for (uint32_t k = 0; k < GTABLE_CHUNK; k++)

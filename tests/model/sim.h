@@ -93,11 +93,10 @@ struct sim {
     uint32_t kept_blocks;  // allocations that are the process's and may stay
     bool fresh_numbers;    // a descriptor's number is not used twice
     bool whole_transfers;  // no transfer is cut short
-    bool short_turns;   // of a millisecond or so: how soon others are woken is not judged
-    uint32_t often;     // mask: a switch at one point of so many
-    uint32_t drain;     // of 64: how readily a buffered store becomes visible
-    uint32_t maybes;    // which sites of maybe() are armed
-    struct rand chance; // the policy's
+    uint32_t often;        // mask: a switch at one point of so many
+    uint32_t drain;        // of 64: how readily a buffered store becomes visible
+    uint32_t maybes;       // which sites of maybe() are armed
+    struct rand chance;    // the policy's
     int64_t now;
     uint64_t hash;
     uint32_t points, switches;

@@ -544,6 +544,6 @@ int main(int argc, char **argv)
     for (int i = 0; i < (int)(sizeof(ways) / sizeof(ways[0])); i++)
         if (only < 0 || only == i) all(ways[i].workers, ways[i].driver, ways[i].pump);
     a_signal_that_is_taken_is_refused();
-    expect_eq(count_threads(), before);
+    expect_soon(count_threads() <= before);
     return 0;
 }

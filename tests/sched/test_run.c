@@ -339,10 +339,7 @@ static void a_hundred_starts_leave_nothing_behind(void)
 
     for (int i = 0; i < 100; i++) expect_eq(coir_run(&config, nothing, NULL), 0);
     expect_eq(count_entries("/proc/self/fd"), fds);
-    // A thread that was joined may be listed a moment longer.
-    for (int i = 0; i < 200 && count_entries("/proc/self/task") > threads; i++)
-        usleep(10000);
-    expect(count_entries("/proc/self/task") <= threads);
+    expect_soon(count_entries("/proc/self/task") <= threads);
 }
 
 static void all(unsigned workers, coir_driver driver)

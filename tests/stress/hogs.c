@@ -280,7 +280,7 @@ static void play(void)
     handoffs += stats.handoffs;
     expect_eq(coir_stop(rt, COIR_FOREVER), 0);
     expect_eq(coir_waitgroup_wait(&r.all, COIR_NOW), 0); // H5
-    expect_eq(count_threads(), threads);
+    expect_soon(count_threads() <= threads);
     count_up(&r, crowd, n, stops_early);
 }
 
