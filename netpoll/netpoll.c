@@ -108,10 +108,11 @@ void poller_shut(struct poller *np)
 
     must(load_own(&np->in_flight) == 0);
     if (!np->impl) return;
+    set_break_fd(np,
+                 -1); // first: a late break must not end a read that is being torn down
     np->backend->close(np);
     np->impl = NULL;
     free_slots(np);
-    set_break_fd(np, -1);
     os_close(fd);
 }
 

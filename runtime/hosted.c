@@ -29,9 +29,12 @@ int runtime_take_turns(coir_runtime *rt)
     uint64_t me = os_thread_id(), nobody = 0;
 
     if (runtime_here(rt) < 0) return -EPERM;
-    if (os_self() == rt->sched.hosted) return -EDEADLK;
     // [TURNER] acq_rel, pairs with itself: of many who come first one takes the turns.
-    if (!cas_acq_rel(&rt->turner, &nobody, me)) return nobody == me ? 0 : -EPERM;
+    if (!cas_acq_rel(&rt->turner, &nobody, me)) {
+        if (nobody != me) return -EPERM;
+        // However far out: a coroutine of a turn may take those of another runtime.
+        return rt->sched.hosted->in_turn ? -EDEADLK : 0;
+    }
     int err = hosted_adopt(&rt->sched);
     // [TURNER] release, pairs with itself: the next one tries.
     if (err < 0) store_release(&rt->turner, 0);

@@ -76,14 +76,14 @@ struct g *fresh_pop_oldest(struct fresh *f)
 
 // ---- A thief --------------------------------------------------------------------------------
 
-static void fence_for_both(struct fresh *f)
+// False: a filter that was installed after the start refuses it.
+static bool fence_for_both(struct fresh *f)
 {
-    if (f->light)
-        // [FRESH-STEAL] heavy, pairs with [FRESH-POP]: claim is stored, now look at tail (F1).
-        must(os_fence_heavy());
-    else
-        // [FRESH-STEAL] seq_cst, pairs with [FRESH-POP]: the same.
-        fence_seq_cst();
+    // [FRESH-STEAL] heavy, pairs with [FRESH-POP]: claim is stored, now look at tail (F1).
+    if (f->light) return os_fence_heavy();
+    // [FRESH-STEAL] seq_cst, pairs with [FRESH-POP]: the same.
+    fence_seq_cst();
+    return true;
 }
 
 // Makes a claim to the older half, rounded up. How many of that the owner has left.
@@ -93,7 +93,7 @@ static uint32_t claim_locked(struct fresh *f, uint32_t head)
 
     if (n == 0) return 0;
     store_relaxed(&f->claim, head + n); // relaxed: the fence follows
-    fence_for_both(f);
+    if (!fence_for_both(f)) n = 0;      // a claim alone takes nothing
     // [FRESH-LOOK] acquire, pairs with [FRESH-PUBLISH], [FRESH-RETREAT]: the slots below tail are
     // written.
     int32_t left = (int32_t)(load_acquire(&f->tail) - head);

@@ -77,6 +77,7 @@ static struct host_thread come_in(struct m *m)
         was.exceptions = *m->exceptions;
         *m->exceptions = (struct os_exceptions){0};
     }
+    m->in_turn = true;
     os_self_set(m);
     context_adopt(&m->context); // the host may call from another stack each time
     return was;
@@ -88,6 +89,7 @@ static void go_out(struct m *m, const struct host_thread *was)
     os_self_set(was->self);
     if (m->exceptions) *m->exceptions = was->exceptions;
     *m->errno_here = was->its_errno;
+    m->in_turn = false;
 }
 
 static uint32_t bound(struct sched *s, uint32_t most)
@@ -148,7 +150,7 @@ void hosted_turn_until(struct parker *parker)
         more = false;
         // What runs may stop others of them, but not its own.
         for (struct m *m = thread_cancel()->hosted; m; m = m->next_hosted)
-            more |= hosted_turn(m->sched, 0);
+            if (!m->in_turn) more |= hosted_turn(m->sched, 0);
     }
 }
 

@@ -47,6 +47,7 @@ struct m {
         *exceptions;      // and what C++ keeps of exceptions; NULL: no C++ here
     struct os_pump *pump; // NULL: none
     bool hosted;          // its thread is a host's, in turns (hosted.h)
+    bool in_turn;         // of those, in one just now
 
     // Its own thread only. Others may read g while the poller is lent, under its reap lock.
     struct p *p;    // NULL: idle, or stolen from it

@@ -63,8 +63,7 @@ void pin_spoil(struct m *m)
 {
     if (!m->pinned) return;
     m->pinned = NULL;
-    m->spoiled = true;
-    pin_unreserve(m->sched);
+    m->spoiled = true; // and counts until its thread ends: it serves nobody else
 }
 
 // ---- The main loop of an M ------------------------------------------------------------

@@ -103,8 +103,14 @@ static inline bool runq_empty(struct runq *q)
            fresh_len(&q->fresh) == 0;
 }
 
-static inline uint32_t runq_len(struct runq *q)
+// Of them, those in the ring: the others are new.
+static inline uint32_t runq_ring_len(struct runq *q)
 {
     // relaxed: a hint
-    return load_relaxed(&q->tail) - load_relaxed(&q->head) + fresh_len(&q->fresh);
+    return load_relaxed(&q->tail) - load_relaxed(&q->head);
+}
+
+static inline uint32_t runq_len(struct runq *q)
+{
+    return runq_ring_len(q) + fresh_len(&q->fresh);
 }

@@ -156,9 +156,14 @@ static struct g *take_oldest(struct p *p)
 // Every SCHED_FAIR_TICKS: one of those whom others overtake.
 static struct g *take_overtaken(struct m *m)
 {
-    struct g *g = take_oldest(m->p);
+    struct p *p = m->p;
+    struct g *g = take_oldest(p);
 
-    return g ? g : take_global(m, 1);
+    if (!g) g = take_global(m, 1);
+    // It counts as a run of its own: whoever is handed this P while it blocks must not come here
+    // again before the ring had its turn.
+    if (g) store_relaxed(&p->tick, load_own(&p->tick) + 1); // relaxed: as in pick
+    return g;
 }
 
 // This P's share of the global queue: as much as its empty ring takes well, and as the cache keeps
@@ -208,16 +213,18 @@ static void look_outside(struct m *m)
 // Before those who stand in the ring of a P that somebody was stuck with come those whose time is
 // over. Else in a crowd that blocks, where a turn takes until the next look of sysmon, nobody's
 // deadline is kept.
-static void put_overdue_first(struct m *m)
+// True: somebody was.
+static bool put_overdue_first(struct m *m)
 {
     struct runq *q = &m->p->runq;
-    uint32_t others = runq_len(q);
+    uint32_t others = runq_ring_len(q);
     struct queue due = timers_run(&m->p->timers, clock_now());
 
-    if (queue_empty(&due)) return;
+    if (queue_empty(&due)) return false;
     for (struct queue_node *n; (n = queue_pop(&due));)
         if (g_ready(g_of_node(n))) push_tail(m->p, g_of_node(n));
     for (struct g *g; others-- > 0 && (g = runq_pop(q));) push_tail(m->p, g);
+    return true;
 }
 
 // Gives the owner of v a moment to come to its 'next' itself: true if it did not.
@@ -504,6 +511,7 @@ static struct g *find_queued(struct m *m)
         if (g) return g;
         if (load_own(&m->p->tick) % SCHED_FAIR_TICKS)
             return take_global(m, global_share(m->sched));
+        sched_note_time(m->sched);
         if ((g = take_overtaken(m))) return g;
     }
 }
@@ -568,6 +576,7 @@ void sched_m_main(void *arg)
     }
     os_pump_put(m->pump);
     m->pump = NULL;
+    if (m->spoiled) pin_unreserve(s);
     m->ends = m->spoiled = m->detours = false;
     context_fini(&m->context);
     os_clock_set(NULL);

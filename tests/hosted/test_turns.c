@@ -418,6 +418,33 @@ static void turns_another(coir_runtime *inner)
     done++;
 }
 
+static void turns_its_turner(coir_runtime *outer)
+{
+    expect_eq(coir_hosted_turn(outer, 0), -EDEADLK);
+    expect_eq(coir_stop(outer, COIR_FOREVER), -EDEADLK);
+    done++;
+}
+
+static void turns_one_that_turns_it(coir_runtime *inner)
+{
+    expect_eq(coir_go_on(inner, turns_its_turner, coir_current()), 0);
+    expect_eq(coir_hosted_turn(inner, 0), 0);
+    done++;
+}
+
+// At any depth: the turn would run on the stack of the one that it is in.
+static void a_turn_within_a_turn_of_its_own_is_refused(void)
+{
+    coir_runtime *outer = loop_start(), *inner = loop_start();
+
+    done = 0;
+    expect_eq(coir_go_on(outer, turns_one_that_turns_it, inner), 0);
+    expect_eq(coir_hosted_turn(outer, 0), 0);
+    expect_eq(done, 2);
+    expect_eq(coir_stop(inner, COIR_FOREVER), 0);
+    expect_eq(coir_stop(outer, COIR_FOREVER), 0);
+}
+
 static void a_coroutine_may_turn_another_runtime(void)
 {
     coir_runtime *outer = loop_start(), *inner = loop_start();
@@ -555,6 +582,7 @@ int main(void)
     on_both(a_stop_turns_by_itself_and_names_survivors);
     on_both(two_hosted_ones_and_one_with_threads);
     on_both(a_coroutine_may_turn_another_runtime);
+    on_both(a_turn_within_a_turn_of_its_own_is_refused);
     on_both(no_thread_is_made_and_errno_is_the_hosts);
     on_both(helpers_are_there_for_who_asks_for_them);
     on_both(nothing_is_left_of_many);

@@ -453,6 +453,46 @@ static int many_threads_end_and_no_descriptor_stays(void *arg)
     return 0;
 }
 
+// ---- A sleep is kept among those that block and yield -------------------------------------------
+
+#define NAPPERS 20
+
+static int naps_are_over, late_naps;
+static int64_t due;
+
+static void naps_and_yields(void)
+{
+    while (!get(&naps_are_over)) {
+        usleep(20000);
+        int64_t when = __atomic_load_n(&due, __ATOMIC_ACQUIRE);
+        if (when && coir_now() > when) add(&late_naps, 1);
+        coir_yield();
+    }
+    add(&n_ended, 1);
+}
+
+// Each of them may have a turn, and be in one, when the sleep is over; once it took hundreds.
+static int a_sleep_is_kept_among_nappers(void *arg)
+{
+    (void)arg;
+    n_ended = naps_are_over = 0;
+    for (int i = 0; i < NAPPERS; i++) expect_eq(go(naps_and_yields), 0);
+    for (int i = 0; i < 5; i++) {
+        int64_t when = coir_after(50 * COIR_MS);
+
+        add(&late_naps, -get(&late_naps));
+        __atomic_store_n(&due, when, __ATOMIC_RELEASE);
+        expect_eq(coir_sleep_until(when), 0);
+        int late = get(&late_naps);
+        __atomic_store_n(&due, 0, __ATOMIC_RELEASE);
+        if (late > 5 * NAPPERS) printf("%d turns before the sleeper's\n", late);
+        expect(late <= 5 * NAPPERS);
+    }
+    add(&naps_are_over, 1);
+    while (get(&n_ended) < NAPPERS) expect_eq(coir_sleep(COIR_MS), 0);
+    return 0;
+}
+
 // ---- The log names them ------------------------------------------------------------------------
 
 static int n_named;
@@ -513,6 +553,7 @@ static void all(unsigned workers, coir_driver driver, int pump_signal)
     expect_eq(coir_run(&config, hogs_by_the_thousand, NULL), 0);
     expect_eq(coir_run(&config, many_block_and_their_threads_end, NULL), 0);
     expect_eq(coir_run(&config, many_threads_end_and_no_descriptor_stays, NULL), 0);
+    expect_eq(coir_run(&config, a_sleep_is_kept_among_nappers, NULL), 0);
     expect_eq(coir_run(&config, the_log_names_a_hog, NULL), 0);
 }
 
