@@ -2,13 +2,14 @@
 // jemalloc - coir's allocator table on jemalloc's extended interface (mallocx, sdallocx, mallctl).
 //
 //     thread --first call--> a place of its own in j's list: {cache, arena}
-//            --end---------> the cache is flushed, the place is free for the next thread
+//            --end---------> the cache is flushed, the place is free for the next thread, and the
+//                            arena has one thread less
 //     close  --------------> every cache and every arena is destroyed
 //
 // The caches are explicit ones (tcache.create) and not the thread's automatic one: that one would
 // hand out what the thread freed of the host's, and keep arenas from being destroyed. A place is
 // taken by one compare-and-swap and never leaves the list: nothing is locked here, so a child of
-// fork finds nothing locked.
+// fork finds nothing locked. Whoever takes one gets the arena that the fewest living threads have.
 #include "coir/jemalloc.h"
 
 #include <errno.h>
@@ -29,17 +30,22 @@
 struct place {
     struct place *next; // constant once it is listed
     unsigned cache;
+    struct arena *arena;
     int get_flags, put_flags;
     atomic_u32 taken;
+};
+
+struct arena {
+    unsigned number; // jemalloc's
+    atomic_u32 threads;
 };
 
 struct coir_jemalloc {
     coir_allocator table;
     pthread_key_t key; // the thread's place
     atomic_ptr(struct place) places;
-    atomic_u32 n_threads; // ever: whose turn it is among the arenas
     unsigned n_arenas;
-    unsigned arenas[];
+    struct arena arenas[];
 };
 
 static int control_get(const char *name, void *ret_value, size_t bytes)
@@ -77,17 +83,45 @@ static struct place *take_free_place(coir_jemalloc *j)
     return NULL;
 }
 
+// The one with the fewest threads. While none ends, each gets one of its own as long as there are
+// any: whoever comes second at a count looks again.
+static struct arena *enter_arena(coir_jemalloc *j)
+{
+    for (;;) {
+        struct arena *least = &j->arenas[0];
+        uint32_t threads = load_relaxed(&least->threads); // relaxed, all: a count
+
+        for (unsigned i = 1; threads && i < j->n_arenas; i++) {
+            uint32_t n = load_relaxed(&j->arenas[i].threads); // relaxed: as above
+
+            if (n >= threads) continue;
+            least = &j->arenas[i];
+            threads = n;
+        }
+        // relaxed: a count
+        if (cas_relaxed(&least->threads, &threads, threads + 1)) return least;
+    }
+}
+
+static void leave_arena(struct place *p)
+{
+    add_relaxed(&p->arena->threads, (uint32_t)-1); // relaxed: a count
+}
+
+// MALLOCX_ARENA shifts an int, which has no room for 2,047 and more; jemalloc reads it unsigned.
+static int arena_flag(unsigned arena)
+{
+    return (int)((arena + 1u) << 20);
+}
+
 // Its own cache, or none where jemalloc has no more of them.
 static struct place *make_place(coir_jemalloc *j)
 {
     struct place *p = calloc(1, sizeof(*p));
-    // relaxed: a number
-    unsigned arena = j->arenas[add_relaxed(&j->n_threads, 1) % j->n_arenas];
 
     if (!p) return NULL;
     bool cached = control_get("tcache.create", &p->cache, sizeof(p->cache)) == 0;
     p->put_flags = cached ? (int)MALLOCX_TCACHE(p->cache) : (int)MALLOCX_TCACHE_NONE;
-    p->get_flags = p->put_flags | (int)MALLOCX_ARENA(arena);
     store_relaxed(&p->taken, 1);        // relaxed: nobody sees it yet
     p->next = load_relaxed(&j->places); // relaxed: compared below
     // [PLACE-LISTED] release, pairs with [PLACE-SEEN].
@@ -100,7 +134,11 @@ static __attribute__((cold, noinline)) struct place *new_place(coir_jemalloc *j)
     struct place *p = take_free_place(j);
 
     if (!p) p = make_place(j);
-    if (p && pthread_setspecific(j->key, p) != 0) {
+    if (!p) return NULL;
+    p->arena = enter_arena(j);
+    p->get_flags = p->put_flags | arena_flag(p->arena->number);
+    if (pthread_setspecific(j->key, p) != 0) {
+        leave_arena(p);
         // [PLACE-FREE] release, pairs with [PLACE-TAKE].
         store_release(&p->taken, 0);
         p = NULL;
@@ -119,6 +157,7 @@ static void leave_place(void *place)
     struct place *p = place;
 
     if (has_cache(p)) control_set("tcache.flush", p->cache);
+    leave_arena(p);
     // [PLACE-FREE] release, pairs with [PLACE-TAKE].
     store_release(&p->taken, 0);
 }
@@ -169,7 +208,8 @@ static int destroy_arenas(coir_jemalloc *j)
     int err = 0;
 
     for (unsigned i = 0; i < j->n_arenas; i++)
-        if (control_arena("arena.0.destroy", 1, j->arenas[i], NULL) < 0) err = -EBUSY;
+        if (control_arena("arena.0.destroy", 1, j->arenas[i].number, NULL) < 0)
+            err = -EBUSY;
     return err;
 }
 
@@ -184,7 +224,8 @@ int coir_jemalloc_open(unsigned arenas, coir_jemalloc **ret_j)
     int err = -pthread_key_create(&j->key, leave_place);
     if (err < 0) goto free_j;
     while (err == 0 && j->n_arenas < n) {
-        err = control_get("arenas.create", &j->arenas[j->n_arenas], sizeof(unsigned));
+        err = control_get("arenas.create", &j->arenas[j->n_arenas].number,
+                          sizeof(unsigned));
         if (err == 0) j->n_arenas++;
     }
     if (err < 0) goto destroy;
@@ -251,7 +292,7 @@ int coir_jemalloc_stats_read(coir_jemalloc *j, coir_jemalloc_stats *ret_stats)
     je_mallctl("epoch", NULL, NULL, &epoch, sizeof(epoch));
     if (control_get("arenas.page", &page, sizeof(page)) < 0) return -ENOTSUP;
     for (unsigned i = 0; err == 0 && i < j->n_arenas; i++)
-        err = add_arena(&s, j->arenas[i], page);
+        err = add_arena(&s, j->arenas[i].number, page);
     if (err < 0) return err;
     // [PLACE-SEEN] acquire, pairs with [PLACE-LISTED].
     for (struct place *p = load_acquire(&j->places); p; p = p->next)

@@ -19,6 +19,9 @@
 #define STOP_DEFAULT (5 * COIR_SEC)
 #define HELPERS_DEFAULT 512
 #define HELPERS_MOST 32768
+// The kernel's. The lowest few are libc's own, which the start refuses.
+#define REAL_TIME_LEAST 32
+#define REAL_TIME_MOST 64
 
 static int refuse(const coir_config *config, int err, const char *what)
 {
@@ -111,6 +114,10 @@ static int check_values(const coir_config *c)
                       "overflow_report must be COIR_DEFAULT, COIR_ON or COIR_OFF");
     if (c->helpers < -1 || c->helpers > HELPERS_MOST)
         return refuse(c, -EINVAL, "helpers must be -1 (none) or at most 32768");
+    if (c->pump_signal < -1 || c->pump_signal > REAL_TIME_MOST ||
+        (c->pump_signal > 0 && c->pump_signal < REAL_TIME_LEAST))
+        return refuse(c, -EINVAL,
+                      "pump_signal must be -1 (none), 0 or a real-time signal");
     if (c->stop_ns < 0) return refuse(c, -EINVAL, "stop_ns must not be negative");
     if (c->allocator && (!c->allocator->alloc || !c->allocator->release))
         return refuse(c, -EINVAL, "an allocator needs both functions");
@@ -123,7 +130,10 @@ int config_fill(const coir_config *config, enum start_kind kind, coir_config *re
     int err = copy(config, ret);
 
     if (err < 0) return err;
-    if (kind == START_HOSTED) ret->workers = 1;
+    if (kind == START_HOSTED) {
+        ret->workers = 1;
+        ret->pump_signal = -1;
+    }
     if (from_environment && (err = read_environment(ret)) < 0) return err;
     if ((err = check_values(ret)) < 0) return err;
     if (ret->seed && kind == START_HOSTED)

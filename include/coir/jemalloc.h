@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// coir/jemalloc.h - an allocator for config.allocator: jemalloc with an arena for each worker.
+// coir/jemalloc.h - an allocator for config.allocator: jemalloc with arenas of its own.
 //
 // In a library of its own, libcoir_jemalloc (pkg-config coir-jemalloc), which libcoir never links.
 // What is linked with it has jemalloc in the process, and where that is built without a prefix, as
@@ -12,9 +12,10 @@
 //     coir_jemalloc_close(j);
 //
 // The arenas are j's alone: what is allocated there lies beside nothing of the host's, is counted
-// by itself and goes whole. Each thread that allocates has one of them, in turn, and a cache of its
-// own; whoever frees may be any thread. A program may use the table for its own memory as well: in
-// a server, what a request needs and another worker frees.
+// by itself and goes whole. Each thread that uses the table has one of them, the one that the
+// fewest living threads had when it came, and a cache of its own; whoever frees may be any thread.
+// A program may use the table for its own memory as well: in a server, what a request needs and
+// another worker frees.
 #ifndef COIR_JEMALLOC_H
 #define COIR_JEMALLOC_H
 
@@ -30,8 +31,10 @@ extern "C" {
 // Some arenas and the caches of the threads that use them.
 typedef struct coir_jemalloc coir_jemalloc;
 
-// Makes 'arenas' arenas, at most 1,024; 0: one for each processor of this process. With as many as
-// the runtime has workers each worker has its own. Any thread, never waits.
+// Makes 'arenas' arenas, at most 1,024; 0: one for each processor of this process. Threads
+// share them evenly, and with as many as there are threads that use the table none is shared: that
+// is the workers, and beside them who starts the runtime, its watching thread, spares and helpers.
+// Any thread, never waits.
 // 0 | -EINVAL (too many, NULL ret_j) | -ENOMEM | -EAGAIN (jemalloc has no more arenas, or the
 // process no more thread-specific keys)
 COIR_API COIR_MUST_USE int coir_jemalloc_open(unsigned arenas, coir_jemalloc **ret_j);

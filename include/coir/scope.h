@@ -51,8 +51,9 @@ COIR_API void coir_scope_cancel(coir_scope *s);
 COIR_API int coir_scope_wait(coir_scope *s);
 
 // Starts fn(arg) as a child: the plain-function form of coir_scope_go_with. opts may be NULL. Never
-// waits. 0 | -ENOMEM | -EAGAIN (coroutines_max) | -ECANCELED (the runtime stops) | -EPERM (no
-// runtime here) | -EINVAL (NULL or not open, NULL fn, bad options)
+// waits. 0 | -ENOMEM | -EAGAIN (coroutines_max, or threads_max has no thread for a pinned one)
+// | -ECANCELED (the runtime stops) | -EPERM (no runtime here)
+// | -EINVAL (NULL or not open, NULL fn, bad options)
 COIR_API int coir_scope_spawn(coir_scope *s, const coir_options *opts, int (*fn)(void *),
                               void *arg);
 
@@ -71,8 +72,9 @@ COIR_API int coir_scope_commit_(coir_scope *s, const coir_options *opts, void (*
 // -ECANCELED from a child is no failure once the scope is cancelled or late). The opener calls
 // them, or a child, or anybody who knows that the scope stays open meanwhile. A child runs even if
 // the scope is cancelled already: its arguments may be its to free. An ordinary thread names .rt.
-// 0 | -ENOMEM | -EAGAIN (coroutines_max) | -ECANCELED (the runtime stops) | -EPERM (no runtime
-// here) | -EINVAL (NULL or not open, NULL fn, bad options)
+// 0 | -ENOMEM | -EAGAIN (coroutines_max, or threads_max has no thread for a pinned one)
+// | -ECANCELED (the runtime stops) | -EPERM (no runtime here)
+// | -EINVAL (NULL or not open, NULL fn, bad options)
 #define coir_scope_go(s, ...) COIR_SPAWN_(COIR_AS_CHILD_, s, NULL, __VA_ARGS__)
 #define coir_scope_go_with(s, opts, ...) COIR_SPAWN_(COIR_AS_CHILD_, s, opts, __VA_ARGS__)
 

@@ -52,8 +52,9 @@ typedef struct coir_site {
 
 // Starts fn(arg) as a coroutine of rt. The plain-function form: any language, any thread.
 // rt NULL: opts->rt, else the caller's own runtime. opts may be NULL. Never waits.
-// 0 | -ENOMEM | -EAGAIN (coroutines_max) | -ECANCELED (rt stops) | -EINVAL (NULL fn, bad options,
-// NULL rt outside a coroutine) | -EPERM (after fork, in the child)
+// 0 | -ENOMEM | -EAGAIN (coroutines_max, or threads_max has no thread for a pinned one)
+// | -ECANCELED (rt stops) | -EINVAL (NULL fn, bad options, NULL rt outside a coroutine)
+// | -EPERM (after fork, in the child)
 COIR_API int coir_spawn(coir_runtime *rt, const coir_options *opts, void (*fn)(void *),
                         void *arg);
 
@@ -75,8 +76,8 @@ COIR_API void coir_spawn_capture_x87_(void);
 #define coir_opts(...) (&(const coir_options){__VA_ARGS__})
 
 // Each is an int expression. Never waits; an ordinary thread uses coir_go_on.
-// 0 | -ENOMEM | -EAGAIN (coroutines_max) | -ECANCELED (the runtime stops) | -EPERM (no runtime
-// here) | -EINVAL (NULL fn, bad options)
+// 0 | -ENOMEM | -EAGAIN (coroutines_max, or threads_max has no thread for a pinned one)
+// | -ECANCELED (the runtime stops) | -EPERM (no runtime here) | -EINVAL (NULL fn, bad options)
 #define coir_go(...) COIR_SPAWN_(COIR_AS_GO_, NULL, NULL, __VA_ARGS__)
 #define coir_go_on(rt, ...) COIR_SPAWN_(COIR_AS_GO_, rt, NULL, __VA_ARGS__)
 #define coir_go_with(opts, ...) COIR_SPAWN_(COIR_AS_GO_, NULL, opts, __VA_ARGS__)

@@ -126,6 +126,28 @@ Test(config, a_refusal_is_logged)
     cr_assert_geq(lines, 1);
 }
 
+static void find_pump(void *arg, int level, const char *line)
+{
+    if (level == COIR_LOG_ERROR && strstr(line, "pump_signal")) *(int *)arg += 1;
+}
+
+Test(config, a_bad_pump_signal_is_refused_by_name)
+{
+    static const int bad[] = {-2, 1, 65};
+    coir_config config = COIR_CONFIG_INIT;
+    int named = 0;
+
+    config.log = find_pump;
+    config.log_arg = &named;
+    for (int i = 0; i < 3; i++) {
+        config.pump_signal = bad[i];
+        cr_assert_eq(run_with(config), -EINVAL);
+        cr_assert_eq(named, i + 1);
+    }
+    config.pump_signal = -1;
+    cr_assert_eq(run_with(config), 7);
+}
+
 // ---- The environment ------------------------------------------------------------------
 
 static int workers_here(void *arg)

@@ -188,6 +188,72 @@ static void threads_that_end_leave_their_places(void)
     expect_eq(coir_jemalloc_close(j), 0);
 }
 
+// One that lives until it is let go.
+struct lives {
+    struct hand h;
+    pthread_t thread;
+    pthread_barrier_t came, goes;
+};
+
+static void *lives_on(void *arg)
+{
+    struct lives *l = arg;
+
+    gets_and_puts(&l->h);
+    pthread_barrier_wait(&l->came);
+    pthread_barrier_wait(&l->goes);
+    return NULL;
+}
+
+static void comes(struct lives *l, coir_jemalloc *j)
+{
+    l->h.a = coir_jemalloc_allocator(j);
+    expect_eq(pthread_barrier_init(&l->came, NULL, 2), 0);
+    expect_eq(pthread_barrier_init(&l->goes, NULL, 2), 0);
+    expect_eq(pthread_create(&l->thread, NULL, lives_on, l), 0);
+    pthread_barrier_wait(&l->came);
+}
+
+static void leaves(struct lives *l)
+{
+    pthread_barrier_wait(&l->goes);
+    expect_eq(pthread_join(l->thread, NULL), 0);
+    pthread_barrier_destroy(&l->came);
+    pthread_barrier_destroy(&l->goes);
+}
+
+// Whoever ends gives the arena back: for each that stays, the next one gets the other arena.
+static void a_new_thread_gets_the_arena_with_the_fewest(void)
+{
+    static struct lives l[5];
+    coir_jemalloc *j;
+
+    for (int stays = 0; stays < 4; stays++) {
+        expect_eq(coir_jemalloc_open(2, &j), 0);
+        for (int i = 0; i < 4; i++) comes(&l[i], j);
+        for (int i = 0; i < 4; i++)
+            if (i != stays) leaves(&l[i]);
+        comes(&l[4], j);
+        expect(l[4].h.arena != l[stays].h.arena);
+        leaves(&l[4]);
+        leaves(&l[stays]);
+        expect_eq(coir_jemalloc_close(j), 0);
+    }
+}
+
+// The flags of mallocx have an arena's number in their highest bits.
+static void arenas_of_a_high_number_are_used(void)
+{
+    coir_jemalloc *j[3];
+
+    for (int i = 0; i < 3; i++) expect_eq(coir_jemalloc_open(1024, &j[i]), 0);
+    const coir_allocator *a = coir_jemalloc_allocator(j[2]);
+    void *p = a->alloc(a->ctx, 100, 8);
+    expect(p != NULL && arena_of(p) >= 2047);
+    a->release(a->ctx, p, 100, 8);
+    for (int i = 0; i < 3; i++) expect_eq(coir_jemalloc_close(j[i]), 0);
+}
+
 // jemalloc has 4,095 arenas and as many caches: more rounds than that work only if all come back.
 static void close_gives_all_back(void)
 {
@@ -225,6 +291,8 @@ int main(void)
     any_thread_may_free();
     two_threads_have_two_arenas();
     threads_that_end_leave_their_places();
+    a_new_thread_gets_the_arena_with_the_fewest();
+    arenas_of_a_high_number_are_used();
     close_gives_all_back();
     bad_values_are_errors();
     return 0;

@@ -17,11 +17,16 @@ static int hello(void *arg) { return (void)arg, puts(coir_version()) < 0; }
 int main(void) { return coir_run(NULL, hello, NULL); }
 C
 cat >"$root/project/beside.c" <<'C'
+#include <coir.h>
 #include <coir/jemalloc.h>
+static int runs(void *arg) { return arg != NULL; }
 int main(void)
 {
+    coir_config config = COIR_CONFIG_INIT;
     coir_jemalloc *j;
-    return coir_jemalloc_open(1, &j) < 0 || coir_jemalloc_close(j) < 0;
+    if (coir_jemalloc_open(1, &j) < 0) return 1;
+    config.allocator = coir_jemalloc_allocator(j);
+    return coir_run(&config, runs, NULL) || coir_jemalloc_close(j) < 0;
 }
 C
 cat >"$root/project/CMakeLists.txt" <<'C'

@@ -32,11 +32,16 @@ if [ -e "$lib/libcoir.a" ]; then
 fi
 if [ -e "${pc%/*}/coir-jemalloc.pc" ]; then
     cat >"$root/beside.c" <<'C'
+#include <coir.h>
 #include <coir/jemalloc.h>
+static int runs(void *arg) { return arg != NULL; }
 int main(void)
 {
+    coir_config config = COIR_CONFIG_INIT;
     coir_jemalloc *j;
-    return coir_jemalloc_open(1, &j) < 0 || coir_jemalloc_close(j) < 0;
+    if (coir_jemalloc_open(1, &j) < 0) return 1;
+    config.allocator = coir_jemalloc_allocator(j);
+    return coir_run(&config, runs, NULL) || coir_jemalloc_close(j) < 0;
 }
 C
     cc "$root/beside.c" -o "$root/beside" \
@@ -44,7 +49,15 @@ C
     LD_LIBRARY_PATH=$lib "$root/beside"
     ! readelf -d "$lib/libcoir_jemalloc.so" | grep -q 'libcoir\.so' ||
         { echo "libcoir_jemalloc needs libcoir"; exit 1; }
-    cc "$root/beside.c" -o "$root/beside-static" $(flags --cflags) "$lib/libcoir_jemalloc.a" \
+    cat >"$root/table.c" <<'C'
+#include <coir/jemalloc.h>
+int main(void)
+{
+    coir_jemalloc *j;
+    return coir_jemalloc_open(1, &j) < 0 || coir_jemalloc_close(j) < 0;
+}
+C
+    cc "$root/table.c" -o "$root/beside-static" $(flags --cflags) "$lib/libcoir_jemalloc.a" \
         $(pkg-config --libs jemalloc) -pthread
     "$root/beside-static"
 fi
