@@ -9,10 +9,12 @@
 #include "coir/hosted.h"
 #include "runtime/runtime.h"
 #include "sched/hosted.h"
+#include "sched/park.h"
 
 int coir_hosted_start(const coir_config *config, coir_runtime **ret_rt)
 {
     if (!ret_rt) return -EINVAL;
+    if (park_real_io() < 0) return -ENOTSUP;
     return runtime_start(config, START_HOSTED, ret_rt);
 }
 

@@ -13,6 +13,7 @@
 // The same lines serve coroutines and ordinary threads: task_self() says who is waiting.
 #pragma once
 
+#include <errno.h>
 #include <stdint.h>
 
 #include "base/atomic.h"
@@ -125,6 +126,14 @@ static inline void park_lock_begins(int64_t deadline)
 {
     // relaxed: who is in such a run knows of it
     if (__builtin_expect(load_relaxed(&seed_runs) != 0, 0) && deadline > 0) seed_call();
+}
+// A call that may not wait ends without what it asked for: -ETIMEDOUT. No lock is held. In a
+// seeded run, where nothing else takes the worker from who polls, others may come first.
+static inline int park_in_vain(void)
+{
+    // relaxed: who is in such a run knows of it
+    if (__builtin_expect(load_relaxed(&seed_runs) != 0, 0)) seed_try();
+    return -ETIMEDOUT;
 }
 
 // One line, a warning, to the log of the running coroutine's runtime; elsewhere nothing.

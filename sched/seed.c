@@ -90,6 +90,7 @@ struct g *seed_draw(struct seeded *run)
     run->clock += SEED_RUN_NS;
     note(run, at, g);
     run->pool[at] = run->pool[--run->n];
+    run->tries = 0;
     g->budget = (uint8_t)(1 + rand_below(&run->rand, SEED_CALLS));
     g->task.chance = rand_next(&run->rand) | 1;
     return g;
@@ -107,6 +108,14 @@ void seed_call(void)
     struct m *m = m_self();
 
     if (m && m->g && m->sched->seeded && --m->g->budget == 0) sched_step_aside(m);
+}
+
+void seed_try(void)
+{
+    struct m *m = m_self();
+
+    if (m && m->g && m->sched->seeded && ++m->sched->seeded->tries == SEED_TRIES)
+        sched_step_aside(m);
 }
 
 void seed_look(void)

@@ -11,6 +11,8 @@
 // R1  What is drawn: who runs next among all that can; after how many calls that may wait the one
 //     that runs lets others come first (its budget, which elsewhere is G_TICKS); where a select
 //     begins to look. So timers that are due at one time end in any order too.
+//     Calls that may not wait are not charged, as a pthread lock may be held over one; but who
+//     makes SEED_TRIES of them in vain in one turn polls, and lets others come first.
 // R2  Nothing else decides: no thread beside the worker (no sysmon, no helpers, no spares), no
 //     operation of the kernel's (-ENOTSUP), no real clock on the worker.
 // R3  The hash covers every draw, the time at which it was made, and what the one drawn had waited
@@ -32,7 +34,8 @@ struct memory;
 #define SEED_START_NS INT64_C(1000000000) // what the clock says at the start
 #define SEED_RUN_NS 1000                  // what a turn takes
 #define SEED_LOOK_NS 100                  // what a look at the clock takes
-#define SEED_CALLS 6u // at most so many calls that may wait before others come first
+#define SEED_CALLS 6u  // at most so many calls that may wait before others come first
+#define SEED_TRIES 16u // so many calls in vain that may not wait, and others come first
 
 struct seeded {
     // The worker's.
@@ -40,6 +43,7 @@ struct seeded {
     int64_t clock;
     struct g **pool; // runnable, in no queue
     uint32_t n, room;
+    uint32_t tries; // in vain, of who runs, in this turn
 
     // Constant.
     const struct memory *memory;
@@ -66,5 +70,7 @@ void seed_jump(struct seeded *run, int64_t when);
 extern atomic_u32 seed_runs;
 // The running coroutine of a seeded run lets others come first when its calls are used up.
 void seed_call(void);
+// It asked in vain, and may not wait.
+void seed_try(void);
 // It looks at the clock.
 void seed_look(void);

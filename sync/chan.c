@@ -182,7 +182,7 @@ static int send_locked(coir_chan *c, const struct caller *me, const void *value,
     }
     if (deadline <= CLOCK_PAST) {
         bias_release(&c->lock, me->alone);
-        return -ETIMEDOUT;
+        return park_in_vain();
     }
     return wait_locked(c, me, &c->senders, (void *)(uintptr_t)value, deadline);
 }
@@ -221,9 +221,9 @@ static int recv_tick_locked(coir_chan *c, struct caller me, void *ret_value,
         me = park_caller();
         bias_acquire(&c->lock, me.alone);
     }
-    int err = c->tick ? -ETIMEDOUT : -EPIPE;
+    bool ticks = c->tick;
     bias_release(&c->lock, me.alone);
-    return err;
+    return ticks ? park_in_vain() : -EPIPE;
 }
 
 static int recv_locked(coir_chan *c, const struct caller *me, void *ret_value,
@@ -242,9 +242,9 @@ static int recv_locked(coir_chan *c, const struct caller *me, void *ret_value,
     }
     if (c->tick) return recv_tick_locked(c, *me, ret_value, deadline);
     if (c->closed || deadline <= CLOCK_PAST) {
-        int err = c->closed ? -EPIPE : -ETIMEDOUT;
+        bool is_closed = c->closed;
         bias_release(&c->lock, me->alone);
-        return err;
+        return is_closed ? -EPIPE : park_in_vain();
     }
     return wait_locked(c, me, &c->receivers, ret_value, deadline);
 }

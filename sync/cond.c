@@ -48,7 +48,8 @@ int coir_cond_wait(coir_cond *user, coir_mutex *m, int64_t deadline)
 
     if (!c || !m) return -EINVAL;
     if (!mutex_is_mine(m)) return -EPERM;
-    if (deadline <= CLOCK_PAST) return -ETIMEDOUT; // nothing to try, and it may not wait
+    if (deadline <= CLOCK_PAST) return park_in_vain(); // nothing to try
+    park_lock_begins(deadline);
 
     w.task = task_self(&here);
     lock_acquire(&c->lock);

@@ -120,7 +120,7 @@ static int lock_slow(struct mutex *m, uint64_t id, int64_t deadline, bool deaf)
     if (load_relaxed(&m->word) >> 1 == id) return -EDEADLK;
     if (spin(m, id)) return 0;
     while (!try_take(m, id)) {
-        if (deadline <= CLOCK_PAST) return -ETIMEDOUT;
+        if (deadline <= CLOCK_PAST) return park_in_vain();
         int outcome = wait_turn(m, id, tag, deadline, deaf);
         if (outcome == HANDED) return 0;
         if (outcome < 0) return outcome;

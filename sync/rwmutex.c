@@ -271,7 +271,9 @@ int coir_rwmutex_rlock(coir_rwmutex *user, int64_t deadline)
     for (;;) {
         int outcome = read_turn(m, deadline);
 
-        if (outcome != WOKEN) return outcome == HANDED ? 0 : outcome;
+        if (outcome == HANDED) return 0;
+        if (outcome == -ETIMEDOUT && deadline <= CLOCK_PAST) return park_in_vain();
+        if (outcome != WOKEN) return outcome;
     }
 }
 
@@ -293,7 +295,7 @@ static int write_slow(struct rwmutex *m, uint64_t mine, int64_t deadline)
     if ((load_relaxed(&m->word) & ~WAITED) == mine) return -EDEADLK;
     if (spin_write(m, mine)) return 0;
     while (!try_write(m, mine)) {
-        if (deadline <= CLOCK_PAST) return -ETIMEDOUT;
+        if (deadline <= CLOCK_PAST) return park_in_vain();
         int outcome = write_turn(m, mine, tag, deadline);
         if (outcome == HANDED) return 0;
         if (outcome < 0) return outcome;

@@ -220,7 +220,7 @@ static int run(struct select *s)
         if (outcome >= 0) return outcome;
         if (s->deadline <= CLOCK_PAST) {
             unlock_all(s);
-            return -ETIMEDOUT;
+            return park_in_vain();
         }
         outcome = wait_locked(s);
     } while (outcome == AGAIN);

@@ -115,7 +115,7 @@ static int wait_turn(struct sema *s, uint32_t n, int64_t deadline)
     bool taken = take_or_mark_locked(s, n, deadline > CLOCK_PAST);
     if (taken || deadline <= CLOCK_PAST) {
         lock_release(&s->lock);
-        return taken ? 0 : -ETIMEDOUT;
+        return taken ? 0 : park_in_vain();
     }
     w.ticket = wait_open(w.task, "semaphore", s);
     list_push_back(line_locked(s), &w.node);

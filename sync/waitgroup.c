@@ -168,7 +168,7 @@ int coir_waitgroup_wait(coir_waitgroup *user, int64_t deadline)
             wait_for_waking(g);
             continue;
         }
-        if (deadline <= CLOCK_PAST) return -ETIMEDOUT;
+        if (deadline <= CLOCK_PAST) return park_in_vain();
         int outcome = wait_turn(g, deadline);
         if (outcome != LOOK_AGAIN) return outcome;
     }

@@ -35,7 +35,8 @@ extern "C" {
 // coir_resolve of a name, coir_process_start, and with epoll files that are not in the page cache.
 // Never waits, any thread, which need not be that of the turns.
 // 0 | -EINVAL (a bad config, NULL ret_rt) | -ENOMEM | -EMFILE | the kernel's error for a forced
-// driver | -ENOTSUP (a seed; as coir_start)
+// driver | -ENOTSUP (a seed, or on a coroutine of a run that has one; as
+// coir_start)
 COIR_API COIR_MUST_USE int coir_hosted_start(const coir_config *config,
                                              coir_runtime **ret_rt);
 

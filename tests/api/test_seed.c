@@ -5,6 +5,7 @@
 //         hash and one text. A race that needs one order of many is found by counting seeds.
 #include <coir.h>
 #include <coir/go.h>
+#include <coir/hosted.h>
 
 #include <errno.h>
 #include <pthread.h>
@@ -336,6 +337,8 @@ static int is_refused_the_world(void *arg)
     sigemptyset(&set);
     sigaddset(&set, SIGUSR1);
     expect_eq(coir_signal_open(&set), -ENOTSUP);
+    coir_runtime *hosted = NULL; // its loop would wait in the kernel
+    expect_eq(coir_hosted_start(NULL, &hosted), -ENOTSUP);
     expect_eq(coir_close(fds[0]), 0);
     expect_eq(coir_close(fds[1]), 0);
     return 0;
@@ -376,6 +379,172 @@ static void the_end_is_part_of_the_run(void)
         expect(first == again && first >= 98 && first <= 101);
     }
 }
+
+// ---- Who asks with COIR_NOW ------------------------------------------------------------
+
+enum {
+    POLLS_SEND,
+    POLLS_RECV,
+    POLLS_SELECT,
+    POLLS_MUTEX,
+    POLLS_READ,
+    POLLS_WRITE,
+    POLLS_SEMA,
+    POLLS_GROUP,
+    POLLS_COND,
+    N_POLLS
+};
+
+struct poll {
+    int what;
+    coir_chan *full, *empty;
+    coir_mutex mutex, mine;
+    coir_rwmutex read, write;
+    coir_sema sema;
+    coir_waitgroup group;
+    coir_cond cond;
+    bool is_held, is_said;
+};
+
+// Holds what the other one asks for, and gives it only after a switch.
+static void gives(struct poll *p)
+{
+    expect_eq(coir_mutex_lock(&p->mutex, COIR_FOREVER), 0);
+    expect_eq(coir_rwmutex_lock(&p->read, COIR_FOREVER), 0);
+    expect_eq(coir_rwmutex_rlock(&p->write, COIR_FOREVER), 0);
+    p->is_held = true;
+    expect_eq(coir_sleep(COIR_US), 0);
+    expect_eq(coir_chan_recv(p->full, NULL, COIR_FOREVER), 0);
+    expect_eq(coir_chan_send(p->empty, NULL, COIR_FOREVER), 0);
+    expect_eq(coir_mutex_unlock(&p->mutex), 0);
+    expect_eq(coir_rwmutex_unlock(&p->read), 0);
+    expect_eq(coir_rwmutex_runlock(&p->write), 0);
+    expect_eq(coir_sema_release(&p->sema, 1), 0);
+    expect_eq(coir_waitgroup_done(&p->group), 0);
+    p->is_said = true;
+    expect_eq(coir_cond_signal(&p->cond), 0);
+}
+
+static int asks(struct poll *p)
+{
+    coir_case one = {.chan = p->empty, .dir = COIR_RECV};
+
+    switch (p->what) {
+    case POLLS_SEND: return coir_chan_send(p->full, NULL, COIR_NOW);
+    case POLLS_RECV: return coir_chan_recv(p->empty, NULL, COIR_NOW);
+    case POLLS_SELECT: return coir_select(&one, 1, COIR_NOW);
+    case POLLS_MUTEX: return coir_mutex_lock(&p->mutex, COIR_NOW);
+    case POLLS_READ: return coir_rwmutex_rlock(&p->read, COIR_NOW);
+    case POLLS_WRITE: return coir_rwmutex_lock(&p->write, COIR_NOW);
+    case POLLS_SEMA: return coir_sema_acquire(&p->sema, 1, COIR_NOW);
+    case POLLS_GROUP: return coir_waitgroup_wait(&p->group, COIR_NOW);
+    default: return p->is_said ? 0 : coir_cond_wait(&p->cond, &p->mine, COIR_NOW);
+    }
+}
+
+static int polls(void *arg)
+{
+    struct poll *p = arg;
+    int got;
+
+    expect_eq(coir_chan_make(0, 1, &p->full), 0);
+    expect_eq(coir_chan_make(0, 1, &p->empty), 0);
+    expect_eq(coir_chan_send(p->full, NULL, COIR_NOW), 0);
+    expect_eq(coir_sema_init(&p->sema, 0), 0);
+    expect_eq(coir_waitgroup_add(&p->group, 1), 0);
+    expect_eq(coir_mutex_lock(&p->mine, COIR_FOREVER), 0);
+    expect_eq(go(gives, p), 0);
+    while (!p->is_held) expect_eq(coir_yield(), 0);
+    while ((got = asks(p)) == -ETIMEDOUT) continue;
+    expect_eq(got, 0);
+    expect_eq(coir_mutex_unlock(&p->mine), 0);
+    while (!p->is_said) expect_eq(coir_yield(), 0);
+    coir_chan_unref(p->full);
+    coir_chan_unref(p->empty);
+    return 0;
+}
+
+// It hung: the only worker never came to the one who was to give it.
+static void who_polls_lets_others_run(void)
+{
+    for (uint64_t seed = 1; seed <= 10; seed++)
+        for (int what = 0; what < N_POLLS; what++) {
+            struct poll p = {.what = what};
+            coir_config config = seeded(seed);
+
+            expect_eq(coir_run(&config, polls, &p), 0);
+        }
+}
+
+static void counts(int *n_ran)
+{
+    ++*n_ran;
+}
+
+// A pthread lock may be held over it (docs/embedding.md): the first that fails does not switch.
+static int tries_a_few_times(void *arg)
+{
+    coir_chan *c;
+    int n_ran = 0;
+
+    (void)arg;
+    expect_eq(coir_chan_make(0, 0, &c), 0);
+    expect_eq(go(counts, &n_ran), 0);
+    for (int i = 0; i < 10; i++) expect_eq(coir_chan_recv(c, NULL, COIR_NOW), -ETIMEDOUT);
+    expect_eq(n_ran, 0);
+    coir_chan_unref(c);
+    return 0;
+}
+
+// ---- A wakeup that is lost -------------------------------------------------------------
+
+struct cup {
+    coir_mutex lock;
+    coir_cond changed;
+    bool filled, is_lost;
+};
+
+static void waits_for_it(struct cup *cup)
+{
+    if (coir_mutex_lock(&cup->lock, COIR_FOREVER) < 0) return;
+    if (!cup->filled) // a deadline: tools' threads keep a deadlock from being reported
+        cup->is_lost =
+            coir_cond_wait(&cup->changed, &cup->lock, coir_after(COIR_SEC)) < 0;
+    expect_eq(coir_mutex_unlock(&cup->lock), 0);
+}
+
+// Without the lock: between the other one's look and its wait there is nobody to signal.
+static void fills_it(struct cup *cup)
+{
+    cup->filled = true;
+    expect_eq(coir_cond_signal(&cup->changed), 0);
+}
+
+static int one_waits_one_fills(void *arg)
+{
+    coir_scope s;
+
+    expect_eq(coir_scope_open(&s, COIR_FOREVER), 0);
+    expect_eq(coir_scope_go(&s, waits_for_it, (struct cup *)arg), 0);
+    expect_eq(coir_scope_go(&s, fills_it, (struct cup *)arg), 0);
+    return coir_scope_wait(&s);
+}
+
+static void a_lost_wakeup_is_found_by_some_seeds(void)
+{
+    int n_lost = 0;
+
+    for (uint64_t seed = 1; seed <= 200; seed++) {
+        struct cup cup = {0};
+        coir_config config = seeded(seed);
+
+        expect_eq(coir_run(&config, one_waits_one_fills, &cup), 0);
+        n_lost += cup.is_lost;
+    }
+    expect(n_lost > 0 && n_lost < 200);
+}
+
+// ---- It is told what it was ------------------------------------------------------------
 
 static void it_is_told_what_it_was(void)
 {
@@ -431,6 +600,9 @@ int main(int argc, char **argv)
     expect_eq(coir_run(&config, blocks, NULL), 0);
     expect_eq(coir_run(&config, is_refused_the_world, NULL), 0);
     the_end_is_part_of_the_run();
+    who_polls_lets_others_run();
+    expect_eq(coir_run(&config, tries_a_few_times, NULL), 0);
+    a_lost_wakeup_is_found_by_some_seeds();
     it_is_told_what_it_was();
     return 0;
 }
