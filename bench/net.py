@@ -219,6 +219,8 @@ def main(argv):
             at = argv.index(name)
             options[name] = type(default)(argv[at + 1])
             del argv[at:at + 2]
+    if not argv or argv[0].startswith("-"):
+        sys.exit(__doc__)
     build, asked = os.path.abspath(argv[0]), argv[1:] or list(QUESTIONS)
     unknown = [q for q in asked if q not in QUESTIONS]
     if unknown:

@@ -21,7 +21,7 @@ soak() { # NAME FOLDER CONNECTIONS RSS_PERCENT MESON_OPTIONS...
 }
 # ASan keeps what was freed for a while, TSan a history of every access: what that one takes is not
 # the server's and is not judged.
-export ASAN_OPTIONS=quarantine_size_mb=16:exitcode=66 TSAN_OPTIONS=exitcode=66:halt_on_error=1
+export ASAN_OPTIONS=quarantine_size_mb=1:thread_local_quarantine_size_kb=64:exitcode=66 TSAN_OPTIONS=exitcode=66:halt_on_error=1
 soak plain build-soak 10000 5 -Dbuildtype=release
 soak asan build-soak-asan 10000 5 -Db_sanitize=address,undefined -Db_lundef=false
 CC=clang soak tsan build-soak-tsan 4000 inf -Db_sanitize=thread -Db_lundef=false
