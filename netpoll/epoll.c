@@ -140,8 +140,15 @@ static void epoll_submit(struct poller *np, struct op *op)
 
 static bool epoll_cancel(struct poller *np, struct op *op)
 {
+    int32_t result = -EAGAIN;
+
     if (list_linked(&op->wait_node)) list_remove(&op->wait_node);
-    poller_finish(np, op, -ECANCELED);
+    // A receive that was not attempted: what is there wins over a deadline that has passed.
+    if (op->code == OP_RECV && op->why == -ETIMEDOUT) result = op_try(op, true);
+    if (result == -EAGAIN)
+        poller_finish(np, op, -ECANCELED);
+    else
+        note_end(np, op, result, false);
     return true;
 }
 
