@@ -45,6 +45,22 @@ static inline void bench_must(int ok, const char *what)
     exit(1);
 }
 
+// VmRSS and VmPTE of this process together, in bytes.
+static inline long bench_memory(void)
+{
+    FILE *file = fopen("/proc/self/status", "re");
+    char line[128];
+    long kib = 0;
+    long n;
+
+    bench_must(file != NULL, "/proc/self/status");
+    while (fgets(line, sizeof(line), file))
+        if (sscanf(line, "VmRSS: %ld", &n) == 1 || sscanf(line, "VmPTE: %ld", &n) == 1)
+            kib += n;
+    fclose(file);
+    return kib << 10;
+}
+
 // Joinable, with a small stack, or the program ends.
 static inline pthread_t bench_thread(void *(*fn)(void *), void *arg)
 {

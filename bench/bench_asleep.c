@@ -10,25 +10,9 @@
 static int64_t created_ns, woken_ns, wake_at;
 static long bytes_before, bytes_with;
 
-// VmRSS and VmPTE together, in bytes.
-static long held(void)
-{
-    FILE *file = fopen("/proc/self/status", "re");
-    char line[128];
-    long kib = 0;
-    long n;
-
-    bench_must(file != NULL, "/proc/self/status");
-    while (fgets(line, sizeof(line), file))
-        if (sscanf(line, "VmRSS: %ld", &n) == 1 || sscanf(line, "VmPTE: %ld", &n) == 1)
-            kib += n;
-    fclose(file);
-    return kib << 10;
-}
-
 static void begin(const struct bench *b)
 {
-    bytes_before = held();
+    bytes_before = bench_memory();
     created_ns = -coir_now();
     wake_at = coir_after(COIR_SEC + b->n * 12 * COIR_US);
 }
@@ -36,7 +20,7 @@ static void begin(const struct bench *b)
 static void all_sleep(void)
 {
     created_ns += coir_now();
-    bytes_with = held();
+    bytes_with = bench_memory();
     bench_must(coir_now() < wake_at, "making them in time");
 }
 

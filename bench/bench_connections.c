@@ -20,22 +20,6 @@ static int *clients;
 static int64_t accept_ns;
 static long bytes_before, bytes_with;
 
-// VmRSS and VmPTE together, in bytes.
-static long held(void)
-{
-    FILE *file = fopen("/proc/self/status", "re");
-    char line[128];
-    long kib = 0;
-    long n;
-
-    bench_must(file != NULL, "/proc/self/status");
-    while (fgets(line, sizeof(line), file))
-        if (sscanf(line, "VmRSS: %ld", &n) == 1 || sscanf(line, "VmPTE: %ld", &n) == 1)
-            kib += n;
-    fclose(file);
-    return kib << 10;
-}
-
 // As many connections as there is room for.
 static long room(long wanted)
 {
@@ -74,14 +58,14 @@ static void connect_one(long i)
 
 static void begin(void)
 {
-    bytes_before = held();
+    bytes_before = bench_memory();
     accept_ns = -coir_now();
 }
 
 static void all_wait(void)
 {
     accept_ns += coir_now();
-    bytes_with = held();
+    bytes_with = bench_memory();
 }
 
 static void serve(int fd, coir_waitgroup *there, coir_waitgroup *done)

@@ -14,22 +14,6 @@ static int64_t created_ns, woken_ns;
 static long bytes_before, bytes_with, bytes_after, mappings;
 static int decay_s;
 
-// VmRSS and VmPTE together, in bytes.
-static long held(void)
-{
-    FILE *file = fopen("/proc/self/status", "re");
-    char line[128];
-    long kib = 0;
-    long n;
-
-    bench_must(file != NULL, "/proc/self/status");
-    while (fgets(line, sizeof(line), file))
-        if (sscanf(line, "VmRSS: %ld", &n) == 1 || sscanf(line, "VmPTE: %ld", &n) == 1)
-            kib += n;
-    fclose(file);
-    return kib << 10;
-}
-
 static long count_mappings(void)
 {
     FILE *file = fopen("/proc/self/maps", "re");
@@ -57,20 +41,20 @@ int bench_coir(void *arg)
     bench_must(coir_chan_make(0, 0, &c) == 0, "make");
     coir_waitgroup_add(&parked, (int)b->n);
     coir_waitgroup_add(&done, (int)b->n);
-    bytes_before = held();
+    bytes_before = bench_memory();
     created_ns = -coir_now();
     for (long i = 0; i < b->n; i++)
         bench_must(go(wait_for_the_end, c, &parked, &done) == 0, "go");
     bench_must(coir_waitgroup_wait(&parked, COIR_FOREVER) == 0, "wait");
     created_ns += coir_now();
-    bytes_with = held();
+    bytes_with = bench_memory();
     mappings = count_mappings();
     woken_ns = -coir_now();
     coir_chan_close(c);
     bench_must(coir_waitgroup_wait(&done, COIR_FOREVER) == 0, "wait");
     woken_ns += coir_now();
     if (decay_s) coir_sleep(decay_s * COIR_SEC);
-    bytes_after = held();
+    bytes_after = bench_memory();
     coir_chan_unref(c);
     return 0;
 }
@@ -94,14 +78,14 @@ void bench_pthreads(struct bench *b)
 {
     pthread_t *threads = malloc(sizeof(pthread_t) * (size_t)b->n);
 
-    bytes_before = held();
+    bytes_before = bench_memory();
     created_ns = -coir_now();
     for (long i = 0; i < b->n; i++) threads[i] = bench_thread(wait_on_a_thread, NULL);
     pthread_mutex_lock(&mutex);
     while (n_parked < b->n) pthread_cond_wait(&changed, &mutex);
     pthread_mutex_unlock(&mutex);
     created_ns += coir_now();
-    bytes_with = held();
+    bytes_with = bench_memory();
     mappings = count_mappings();
     woken_ns = -coir_now();
     pthread_mutex_lock(&mutex);
@@ -111,7 +95,7 @@ void bench_pthreads(struct bench *b)
     for (long i = 0; i < b->n; i++) pthread_join(threads[i], NULL);
     woken_ns += coir_now();
     if (decay_s) sleep((unsigned)decay_s);
-    bytes_after = held();
+    bytes_after = bench_memory();
     free(threads);
 }
 

@@ -6,24 +6,6 @@
 
 #include <errno.h>
 
-static long kib(const char *field)
-{
-    FILE *file = fopen("/proc/self/status", "r");
-    char line[256];
-    long n = 0;
-
-    bench_must(file != NULL, "/proc/self/status");
-    while (fgets(line, sizeof(line), file))
-        if (strncmp(line, field, strlen(field)) == 0) n = atol(line + strlen(field) + 1);
-    fclose(file);
-    return n;
-}
-
-static long memory(void)
-{
-    return (kib("VmRSS") + kib("VmPTE")) * 1024;
-}
-
 static void wait_there(coir_chan *c, coir_waitgroup *there, coir_waitgroup *done)
 {
     coir_waitgroup_done(there);
@@ -40,11 +22,11 @@ int bench_coir(void *arg)
     bench_must(coir_chan_make(0, 0, &c) == 0, "make");
     coir_waitgroup_add(&there, (int)b->n);
     coir_waitgroup_add(&done, (int)b->n);
-    b->ns = -memory();
+    b->ns = -bench_memory();
     for (long i = 0; i < b->n; i++)
         bench_must(go(wait_there, c, &there, &done) == 0, "go");
     bench_must(coir_waitgroup_wait(&there, COIR_FOREVER) == 0, "wait");
-    b->ns += memory();
+    b->ns += bench_memory();
     coir_chan_close(c);
     bench_must(coir_waitgroup_wait(&done, COIR_FOREVER) == 0, "wait");
     coir_chan_unref(c);
@@ -71,11 +53,11 @@ void bench_pthreads(struct bench *b)
     pthread_t *threads = calloc((size_t)b->n, sizeof(*threads));
 
     bench_must(threads != NULL, "calloc");
-    b->ns = -memory();
+    b->ns = -bench_memory();
     for (long i = 0; i < b->n; i++) threads[i] = bench_thread(wait_on_a_condition, NULL);
     pthread_mutex_lock(&mutex);
     while (n_there < b->n) pthread_cond_wait(&came, &mutex);
-    b->ns += memory();
+    b->ns += bench_memory();
     over = true;
     pthread_cond_broadcast(&go_on);
     pthread_mutex_unlock(&mutex);
