@@ -12,9 +12,12 @@ import re
 import shutil
 import signal
 import socket
+import ssl
+import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 LIMIT = 60
@@ -345,6 +348,51 @@ def curl(program, http_program):
             assert ran(program, f"http://{server.address}/", n) == f"{n} of {n} answered\n"
 
 
+def tls(program):
+    """Many connections at once, with Python's ssl, a client that knows the certificate, and one that
+    speaks no TLS; the pieces are larger than a record."""
+    with tempfile.TemporaryDirectory() as folder:
+        cert, key = os.path.join(folder, "cert.pem"), os.path.join(folder, "key.pem")
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+                        "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
+                        "-keyout", key, "-out", cert], check=True, capture_output=True, timeout=LIMIT)
+        with Server(program, cert, key) as server:
+            knows = ssl.create_default_context(cafile=cert)
+
+            def connect():
+                return knows.wrap_socket(server.connect(), server_hostname="localhost")
+
+            plain = server.connect()
+            plain.sendall(b"GET / HTTP/1.0\r\n\r\n")  # no TLS: it ends, and disturbs nobody
+            silent = server.connect()  # never shakes hands: it holds nobody up
+            conns = [connect() for _ in range(30)]
+            for i, s in enumerate(conns):
+                s.sendall(b"%d" % i)
+            for i, s in enumerate(conns):
+                assert s.recv(100) == b"%d" % i
+            conns[0].setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            conns[0].close()  # a reset
+            data, got = random.randbytes(300000), b""
+            feeder = threading.Thread(target=conns[1].sendall, args=[data])
+            feeder.start()
+            while len(got) < len(data):
+                got += conns[1].recv(65536)
+            feeder.join()
+            assert got == data
+            conns[2].unwrap()  # both say that they are through
+            with subprocess.Popen(["openssl", "s_client", "-connect", server.address, "-quiet",
+                                   "-CAfile", cert, "-verify_return_error"], stdin=subprocess.PIPE,
+                                  stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as client:
+                client.stdin.write(b"through s_client\n")
+                client.stdin.flush()
+                assert client.stdout.readline() == b"through s_client\n"
+                client.kill()
+            silent.close()
+    refused = subprocess.run([program, "127.0.0.1:0", "/no/cert", "/no/key"], capture_output=True,
+                             text=True, timeout=LIMIT)
+    assert refused.returncode == 2 and "usage" in refused.stderr, refused
+
+
 def postgres_folder():
     """Where initdb and postgres are, or None."""
     for folder in sorted(glob.glob("/usr/lib/postgresql/*/bin"), reverse=True):
@@ -463,7 +511,7 @@ def main(argv):
         if not ring_can_be_had():
             print("skipped: no ring can be had here")
             return 77
-    {"hello": hello, "sieve": sieve, "pipeline": pipeline, "echo": echo, "proxy": proxy,
+    {"hello": hello, "tls": tls, "sieve": sieve, "pipeline": pipeline, "echo": echo, "proxy": proxy,
      "http": http, "kv": kv, "curl": curl, "pq": pq,
      "mirrors": mirrors, "tags": tags, "stuck": stuck, "pinned": pinned, "seeded": seeded,
      "select": select, "timer": timer, "typed": typed, "locks": locks,
