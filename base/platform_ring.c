@@ -71,7 +71,7 @@ int os_ring_open(unsigned entries, unsigned cq_entries, unsigned flags,
     io_uring_ring_dontfork(&r->ring); // a child's writes must not reach our rings
     if ((err = probe(r)) < 0) goto exit_ring;
     fault_count(1);
-    *ret_info = (struct os_ring_info){.features = params.features,
+    *ret_info = (struct os_ring_info){.features = params.features & ~r->fault.lack,
                                       .sq_entries = params.sq_entries,
                                       .cq_entries = params.cq_entries};
     *ret_ring = r;

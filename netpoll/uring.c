@@ -18,7 +18,8 @@
 //
 // U5  In a host's loop (poller_open_hosted) nobody sleeps here: the ring tells the break descriptor
 //     itself, which the host polls. A ring with DEFER_TASKRUN is never readable while it has work
-//     to run, and the other kinds end the host's own system calls with EINTR (docs/adr/0073).
+//     to run; the other kinds, which end the host's own system calls with EINTR, are not used here
+//     (docs/adr/0059).
 //
 // Modes, found by trying (decision 1): DEFER_TASKRUN batches best and gives foreign code no
 // phantom EINTR; COOP_TASKRUN before 6.1; without either from 5.15, and where no pump is to be
@@ -411,8 +412,9 @@ static int uring_open(struct poller *np, unsigned entries)
 
     if (!u) return -ENOMEM;
     list_init(&u->backlog);
-    size_t n = sizeof(modes) / sizeof(modes[0]);
-    for (size_t i = np->pump || np->is_hosted ? 0 : n - 1; i < n; i++) {
+    size_t n_all = sizeof(modes) / sizeof(modes[0]);
+    size_t n = np->is_hosted ? 1 : n_all; // U5
+    for (size_t i = np->pump || np->is_hosted ? 0 : n_all - 1; i < n; i++) {
         err = try_mode(np, u, i, entries ? entries : ENTRIES);
         if (err != -EINVAL) break; // an unknown flag: try the next mode
     }
@@ -458,7 +460,7 @@ static int uring_adopt(struct poller *np)
 {
     struct uring *old = uring_of(np);
 
-    if (old->is_plain || old->thread == os_thread_id()) return 0;
+    if (old->thread == os_thread_id()) return 0;
     int err = uring_open(np, 0);
     if (err < 0) return err;
     os_ring_close(old->ring);
