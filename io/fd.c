@@ -29,6 +29,9 @@ struct fd {
     // Written by the reader whose turn it is.
     bool more;    // the socket had more when the last receive finished
     bool at_once; // the last receive found its data there
+
+    // Atomic: set and cleared by who has a use, and by the close when nobody has.
+    atomic_u32 is_cached; // a file of which the last attempt found the page there
 };
 
 struct chunk {
@@ -373,15 +376,21 @@ static int32_t run_waiting(struct fd_use *use, struct op *op, int64_t deadline)
     return run_on_helper(use, op, deadline <= CLOCK_PAST ? CLOCK_NEVER : deadline);
 }
 
+// The op names what is left of it.
+static void advance(struct op *op, int32_t moved)
+{
+    op->buf = (char *)op->buf + moved;
+    op->len -= (uint32_t)moved;
+    if (op->positioned) op->offset += moved;
+}
+
 // A file's READ or WRITE that stopped short, at the end or where the cache ended: the rest.
 static int32_t finish(struct fd_use *use, struct op *op, int64_t deadline, int32_t moved)
 {
     int32_t sum = moved;
 
     while (moved > 0 && (uint32_t)moved < op->len) {
-        op->buf = (char *)op->buf + moved;
-        op->len -= (uint32_t)moved;
-        if (op->positioned) op->offset += moved;
+        advance(op, moved);
         moved = op_try(op, false);
         if (moved == -EAGAIN || moved == OP_NEEDS_HELPER)
             moved = run_waiting(use, op, deadline);
@@ -410,12 +419,41 @@ static bool moves_bytes(const struct op *op)
            op->code == OP_WRITEV;
 }
 
+// The next call of this file may leave the use out, or need not.
+static void note_cached(struct fd *f, bool is_cached)
+{
+    uint32_t now = is_cached;
+
+    // relaxed, both: a hint, and it says nothing of other memory
+    if (load_relaxed(&f->is_cached) != now) store_relaxed(&f->is_cached, now);
+}
+
+bool fd_run_cached(struct op *op)
+{
+    int32_t moved;
+    struct fd *f;
+
+    op->result = 0;
+    // relaxed: as in note_cached
+    if (find(op->fd, &f) < 0 || !load_relaxed(&f->is_cached) || park_real_io() < 0)
+        return false;
+    op->is_file = true;
+    do {
+        moved = op_try(op, false);
+        if (moved <= 0) break;
+        op->result += moved;
+        advance(op, moved);
+    } while (op->len > 0);
+    return moved >= 0;
+}
+
 int32_t fd_run(struct fd_use *use, struct op *op, int64_t deadline)
 {
     op->is_file =
         use->fd->is_file && moves_bytes(op); // poll(2) of a file is like any other
     if (try_first(use, op, deadline)) {
         op->result = op_try(op, false);
+        if (op->is_file) note_cached(use->fd, op->result > 0);
         if (op->result == -EAGAIN && !op_wants_eagain(op)) {
             if (deadline <= CLOCK_PAST) return op->result = -ETIMEDOUT;
         } else if (op->result != OP_NEEDS_HELPER) {
@@ -504,6 +542,7 @@ int fd_close(int number)
     wait_for_uses_locked(f);
     // Under the lock: a use that began between the reset and close(2) would be of a file that
     // nobody will close again. Who gets the number next waits here for a moment.
+    note_cached(f, false); // D4: the number may be a pipe's next
     err = os_close(number);
     f->known = f->closing = false; // D3
     lock_release(&f->lock);
