@@ -30,9 +30,14 @@ struct fd {
     bool more;    // the socket had more when the last receive finished
     bool at_once; // the last receive found its data there
 
-    // Atomic: set and cleared by who has a use, and by the close when nobody has.
-    atomic_u32 is_cached; // a file of which the last attempt found the page there
+    // Atomic: whether a file may be attempted without a use (D4).
+    atomic_u32 cache;
 };
+
+//     CACHE_UNKNOWN <--an attempt by who has a use: found nothing, something--> CACHE_HAS
+//           ^                                  |                                    |
+//           '-- the number goes -- CACHE_CLOSES <---------- a close begins ---------'
+enum { CACHE_UNKNOWN, CACHE_HAS, CACHE_CLOSES };
 
 struct chunk {
     struct fd fds[CHUNK];
@@ -420,12 +425,13 @@ static bool moves_bytes(const struct op *op)
 }
 
 // The next call of this file may leave the use out, or need not.
-static void note_cached(struct fd *f, bool is_cached)
+static void note_cached(struct fd *f, bool has)
 {
-    uint32_t now = is_cached;
+    uint32_t now = has ? CACHE_HAS : CACHE_UNKNOWN;
+    uint32_t was = has ? CACHE_UNKNOWN : CACHE_HAS;
 
-    // relaxed, both: a hint, and it says nothing of other memory
-    if (load_relaxed(&f->is_cached) != now) store_relaxed(&f->is_cached, now);
+    // relaxed, both: it says nothing of other memory; who has met the close met its lock before
+    if (load_relaxed(&f->cache) == was) cas_relaxed(&f->cache, &was, now);
 }
 
 bool fd_run_cached(struct op *op)
@@ -435,7 +441,8 @@ bool fd_run_cached(struct op *op)
 
     op->result = 0;
     // relaxed: as in note_cached
-    if (find(op->fd, &f) < 0 || !load_relaxed(&f->is_cached) || park_real_io() < 0)
+    if (find(op->fd, &f) < 0 || load_relaxed(&f->cache) != CACHE_HAS ||
+        park_real_io() < 0)
         return false;
     op->is_file = true;
     do {
@@ -533,6 +540,7 @@ int fd_close(int number)
         return -EBADF;
     }
     f->closing = true;
+    store_relaxed(&f->cache, CACHE_CLOSES); // relaxed: as in note_cached
     disturb_all_locked(f, &woken);
     lock_release(&f->lock);
     for (struct list_node *n; (n = list_pop_front(&woken));)
@@ -542,7 +550,8 @@ int fd_close(int number)
     wait_for_uses_locked(f);
     // Under the lock: a use that began between the reset and close(2) would be of a file that
     // nobody will close again. Who gets the number next waits here for a moment.
-    note_cached(f, false); // D4: the number may be a pipe's next
+    // relaxed: as in note_cached; before the number goes
+    store_relaxed(&f->cache, CACHE_UNKNOWN);
     err = os_close(number);
     f->known = f->closing = false; // D3
     lock_release(&f->lock);

@@ -19,7 +19,8 @@
 //     (netpoll.h, N3).
 // D4  A known file whose pages are cached may be attempted without a use: that is one system call,
 //     which does not wait and means the file that has the number at that moment, as the caller's
-//     own would. What it leaves begins like everything else.
+//     own would. What it leaves begins like everything else. Not once a close has begun: who has
+//     met that close must not find the file open afterwards.
 #pragma once
 
 #include <stdbool.h>

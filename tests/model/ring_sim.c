@@ -142,6 +142,8 @@ static int32_t transfer(const struct kernel_op *op, bool reads)
         iov = msg->msg_iov;
         n = (int)msg->msg_iovlen;
     }
+    if (reads && op->file->kind == FILE_DISK)
+        return (int32_t)file_read_at(op->file, iov, n, (int64_t)sqe->off);
     return (int32_t)(reads ? file_read(op->file, iov, n) : file_write(op->file, iov, n));
 }
 
