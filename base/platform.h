@@ -301,6 +301,11 @@ unsigned os_ring_unsubmitted(struct os_ring *ring);
 // one completion or the deadline. >= 0: number submitted | -ETIME | -EINTR | -EBUSY | -EAGAIN
 // and whatever else io_uring_enter says: the caller decides.
 int os_ring_enter(struct os_ring *ring, bool wait, int64_t deadline);
+// The same sleep for n completions, of which a first one is enough when OS_GATHER_NS have passed:
+// the kernel then wakes this thread once for several that end in their own time. Only where
+// os_ring_info.features has IORING_FEAT_MIN_TIMEOUT (6.12).
+#define OS_GATHER_NS INT64_C(50000)
+int os_ring_gather(struct os_ring *ring, unsigned n, int64_t deadline);
 // True when the kernel has completion work or overflowed completions that only an enter brings.
 bool os_ring_needs_enter(struct os_ring *ring);
 // Shows the kernel what was got and not yet submitted, without a system call: the next enter by

@@ -8,6 +8,7 @@
 //     setup=ERRNO   no ring is set up; with after=N only while N rings are open already
 //     probe=ERRNO   the probe is refused
 //     op=N          the probe does not know IORING_OP N
+//     lack=BITS     these IORING_FEAT_* are not there
 //     sq=N cq=N     entries, whatever was asked for
 //     enter=ERRNO   every third io_uring_enter (every=N: every Nth; burst=B: B of N in a row) fails
 //                   so, with nothing done
@@ -20,7 +21,7 @@
 #include "base/atomic.h"
 
 struct fault {
-    unsigned refuse, setup, after, probe, op, sq, cq, enter, every, burst;
+    unsigned refuse, setup, after, probe, op, lack, sq, cq, enter, every, burst;
     unsigned n_enters;
 };
 
@@ -49,6 +50,7 @@ static struct fault fault_read(void)
                           .after = fault_number(text, "after"),
                           .probe = fault_number(text, "probe"),
                           .op = fault_number(text, "op"),
+                          .lack = fault_number(text, "lack"),
                           .sq = fault_number(text, "sq"),
                           .cq = fault_number(text, "cq"),
                           .enter = fault_number(text, "enter"),

@@ -56,6 +56,12 @@ int os_ring_enter(struct os_ring *ring, bool wait, int64_t deadline)
     panic("built without a ring");
 }
 
+int os_ring_gather(struct os_ring *ring, unsigned n, int64_t deadline)
+{
+    (void)ring, (void)n, (void)deadline;
+    panic("built without a ring");
+}
+
 bool os_ring_needs_enter(struct os_ring *ring)
 {
     (void)ring;

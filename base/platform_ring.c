@@ -2,10 +2,13 @@
 // platform_ring - the ring's half of the seam, on liburing.
 #include <errno.h>
 #include <liburing.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "base/fault.h"
 #include "base/memory.h"
 #include "base/platform.h"
+#include "base/platform_call.h"
 #include "base/platform_fault.h"
 
 #if __has_include(<valgrind/valgrind.h>)
@@ -71,7 +74,7 @@ int os_ring_open(unsigned entries, unsigned cq_entries, unsigned flags,
     io_uring_ring_dontfork(&r->ring); // a child's writes must not reach our rings
     if ((err = probe(r)) < 0) goto exit_ring;
     fault_count(1);
-    *ret_info = (struct os_ring_info){.features = params.features,
+    *ret_info = (struct os_ring_info){.features = params.features & ~r->fault.lack,
                                       .sq_entries = params.sq_entries,
                                       .cq_entries = params.cq_entries};
     *ret_ring = r;
@@ -161,6 +164,33 @@ int os_ring_enter(struct os_ring *r, bool wait, int64_t deadline)
         ts.tv_nsec = left % 1000000000;
     }
     return io_uring_submit_and_wait_timeout(&r->ring, &cqe, 1, &ts, NULL);
+}
+
+// io_uring_getevents_arg, whose padding has a meaning since 6.12.
+struct gather {
+    uint64_t sigmask;
+    uint32_t sigmask_bytes;
+    uint32_t least_us;
+    uint64_t at_most; // struct __kernel_timespec; without one the least is all
+};
+
+int os_ring_gather(struct os_ring *r, unsigned n, int64_t deadline)
+{
+    struct __kernel_timespec day = {.tv_sec = 86400}, left;
+    struct gather arg = {.least_us = OS_GATHER_NS / 1000, .at_most = (uintptr_t)&day};
+    int err = fault_enter(&r->fault);
+
+    if (err < 0) return err;
+    if (deadline != INT64_MAX) {
+        int64_t ns = deadline - os_now();
+        left.tv_sec = ns > 0 ? ns / NS_PER_SEC : 0;
+        left.tv_nsec = ns > 0 ? ns % NS_PER_SEC : 0;
+        arg.at_most = (uintptr_t)&left;
+    }
+    os_ring_publish(r);
+    return ONCE(
+        (int)syscall(SYS_io_uring_enter, r->ring.ring_fd, io_uring_sq_ready(&r->ring), n,
+                     IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG, &arg, sizeof(arg)));
 }
 
 bool os_ring_needs_enter(struct os_ring *r)

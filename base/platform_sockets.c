@@ -9,6 +9,7 @@
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -83,9 +84,18 @@ ssize_t os_writev(int fd, const struct iovec *iov, int n, int64_t offset)
     return hush_end(&h, RETRY(pwritev2(fd, iov, n, offset, 0)));
 }
 
+// Past libc, whose wrapper is a cancellation point and pays for that twice a call: what does not
+// wait needs to be none.
+static ssize_t at_once(long call, int fd, const struct iovec *iov, int n, int64_t offset)
+{
+    // The high half of the offset is for kernels of 32 bits.
+    return RETRY(
+        syscall(call, fd, iov, (unsigned long)n, (unsigned long)offset, 0UL, RWF_NOWAIT));
+}
+
 ssize_t os_readv_nowait(int fd, const struct iovec *iov, int n, int64_t offset)
 {
-    return RETRY(preadv2(fd, iov, n, offset, RWF_NOWAIT));
+    return at_once(SYS_preadv2, fd, iov, n, offset);
 }
 
 ssize_t os_writev_nowait(int fd, const struct iovec *iov, int n, int64_t offset)
@@ -93,7 +103,7 @@ ssize_t os_writev_nowait(int fd, const struct iovec *iov, int n, int64_t offset)
     struct os_hush h;
 
     os_sigpipe_hold(&h);
-    return hush_end(&h, RETRY(pwritev2(fd, iov, n, offset, RWF_NOWAIT)));
+    return hush_end(&h, at_once(SYS_pwritev2, fd, iov, n, offset));
 }
 
 ssize_t os_recvmsg(int fd, struct msghdr *msg, int flags)

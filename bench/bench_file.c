@@ -2,22 +2,24 @@
 // Asks:  what does a random read of 4 KiB cost, 64 at a time?
 // Shows: us a read and, as "cpu_us", the processor time of a read; coroutines with coir_pread
 //        beside 64 threads with pread(2), and beside the limit on a ring: a loop on one thread
-//        that keeps 64 reads in flight ('uring'). The file is in the page cache, or is read past
-//        it with a fourth argument 'direct'; with 'vector' coir_preadv reads what is cached,
-//        which goes to the ring at once. COIR_BENCH_FILE names a file to use and keep instead
-//        of one in /var/tmp.
+//        that keeps 64 reads in flight ('uring'), or, of what is cached, beside the threads with
+//        the one system call that does not wait for a disk, preadv2(2) with RWF_NOWAIT
+//        ('nowait'). The file is in the page cache, or is read past it with a fourth argument
+//        'direct'; with 'vector' coir_preadv reads what is cached, which goes to the ring at
+//        once. COIR_BENCH_FILE names a file to use and keep instead of one in /var/tmp.
 #include "bench/bench.h"
 
 #include <fcntl.h>
 #include <liburing.h>
 #include <sys/resource.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 enum { DEPTH = 64, PART = 4096 };
 #define FILE_BYTES ((int64_t)256 << 20)
 
 static int file;
-static bool by_vector;
+static bool by_vector, by_nowait;
 static long each; // reads of one reader
 static coir_waitgroup done;
 
@@ -65,13 +67,21 @@ int bench_coir(void *arg)
     return 0;
 }
 
+static ssize_t read_by_a_thread(char *part, int64_t place)
+{
+    struct iovec one = {part, PART};
+
+    return by_nowait ? preadv2(file, &one, 1, place, RWF_NOWAIT)
+                     : pread(file, part, PART, place);
+}
+
 static void *reads_on_a_thread(void *arg)
 {
     uint64_t seed = (uintptr_t)arg;
     char *part = buffer();
 
     for (long i = 0; i < each; i++)
-        bench_must(pread(file, part, PART, next_place(&seed)) == PART, "pread");
+        bench_must(read_by_a_thread(part, next_place(&seed)) == PART, "pread");
     free(part);
     return NULL;
 }
@@ -168,10 +178,12 @@ int main(int argc, char **argv)
     coir_config config = COIR_CONFIG_INIT;
 
     if (argc < 4) {
-        fprintf(stderr, "usage: %s coir|pthreads|uring WORKERS N [direct|vector]\n",
+        fprintf(stderr,
+                "usage: %s coir|pthreads|nowait|uring WORKERS N [direct|vector]\n",
                 argv[0]);
         return 2;
     }
+    by_nowait = strcmp(argv[1], "nowait") == 0;
     by_vector = argc > 4 && strcmp(argv[4], "vector") == 0;
     prepare(argc > 4 && !by_vector);
     config.workers = (unsigned)atoi(argv[2]);

@@ -29,7 +29,15 @@ struct fd {
     // Written by the reader whose turn it is.
     bool more;    // the socket had more when the last receive finished
     bool at_once; // the last receive found its data there
+
+    // Atomic: whether a file may be attempted without a use (D4).
+    atomic_u32 cache;
 };
+
+//     CACHE_UNKNOWN <--an attempt by who has a use: found nothing, something--> CACHE_HAS
+//           ^                                  |                                    |
+//           '-- the number goes -- CACHE_CLOSES <---------- a close begins ---------'
+enum { CACHE_UNKNOWN, CACHE_HAS, CACHE_CLOSES };
 
 struct chunk {
     struct fd fds[CHUNK];
@@ -373,15 +381,21 @@ static int32_t run_waiting(struct fd_use *use, struct op *op, int64_t deadline)
     return run_on_helper(use, op, deadline <= CLOCK_PAST ? CLOCK_NEVER : deadline);
 }
 
+// The op names what is left of it.
+static void advance(struct op *op, int32_t moved)
+{
+    op->buf = (char *)op->buf + moved;
+    op->len -= (uint32_t)moved;
+    if (op->positioned) op->offset += moved;
+}
+
 // A file's READ or WRITE that stopped short, at the end or where the cache ended: the rest.
 static int32_t finish(struct fd_use *use, struct op *op, int64_t deadline, int32_t moved)
 {
     int32_t sum = moved;
 
     while (moved > 0 && (uint32_t)moved < op->len) {
-        op->buf = (char *)op->buf + moved;
-        op->len -= (uint32_t)moved;
-        if (op->positioned) op->offset += moved;
+        advance(op, moved);
         moved = op_try(op, false);
         if (moved == -EAGAIN || moved == OP_NEEDS_HELPER)
             moved = run_waiting(use, op, deadline);
@@ -410,12 +424,43 @@ static bool moves_bytes(const struct op *op)
            op->code == OP_WRITEV;
 }
 
+// The next call of this file may leave the use out, or need not.
+static void note_cached(struct fd *f, bool has)
+{
+    uint32_t now = has ? CACHE_HAS : CACHE_UNKNOWN;
+    uint32_t was = has ? CACHE_UNKNOWN : CACHE_HAS;
+
+    // relaxed, both: it says nothing of other memory; who has met the close met its lock before
+    if (load_relaxed(&f->cache) == was) cas_relaxed(&f->cache, &was, now);
+}
+
+bool fd_run_cached(struct op *op)
+{
+    int32_t moved;
+    struct fd *f;
+
+    op->result = 0;
+    // relaxed: as in note_cached
+    if (find(op->fd, &f) < 0 || load_relaxed(&f->cache) != CACHE_HAS ||
+        park_real_io() < 0)
+        return false;
+    op->is_file = true;
+    do {
+        moved = op_try(op, false);
+        if (moved <= 0) break;
+        op->result += moved;
+        advance(op, moved);
+    } while (op->len > 0);
+    return moved >= 0;
+}
+
 int32_t fd_run(struct fd_use *use, struct op *op, int64_t deadline)
 {
     op->is_file =
         use->fd->is_file && moves_bytes(op); // poll(2) of a file is like any other
     if (try_first(use, op, deadline)) {
         op->result = op_try(op, false);
+        if (op->is_file) note_cached(use->fd, op->result > 0);
         if (op->result == -EAGAIN && !op_wants_eagain(op)) {
             if (deadline <= CLOCK_PAST) return op->result = -ETIMEDOUT;
         } else if (op->result != OP_NEEDS_HELPER) {
@@ -495,6 +540,7 @@ int fd_close(int number)
         return -EBADF;
     }
     f->closing = true;
+    store_relaxed(&f->cache, CACHE_CLOSES); // relaxed: as in note_cached
     disturb_all_locked(f, &woken);
     lock_release(&f->lock);
     for (struct list_node *n; (n = list_pop_front(&woken));)
@@ -504,6 +550,8 @@ int fd_close(int number)
     wait_for_uses_locked(f);
     // Under the lock: a use that began between the reset and close(2) would be of a file that
     // nobody will close again. Who gets the number next waits here for a moment.
+    // relaxed: as in note_cached; before the number goes
+    store_relaxed(&f->cache, CACHE_UNKNOWN);
     err = os_close(number);
     f->known = f->closing = false; // D3
     lock_release(&f->lock);

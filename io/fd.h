@@ -17,6 +17,10 @@
 //     reset there: whoever gets the number next begins afresh, nobody begins on the old file, and
 //     no old completion or cancel can name the new one, because keys are never re-used
 //     (netpoll.h, N3).
+// D4  A known file whose pages are cached may be attempted without a use: that is one system call,
+//     which does not wait and means the file that has the number at that moment, as the caller's
+//     own would. What it leaves begins like everything else. Not once a close has begun: who has
+//     met that close must not find the file open afterwards.
 #pragma once
 
 #include <stdbool.h>
@@ -59,6 +63,11 @@ void fd_note_receive(struct fd_use *use, const struct op *op);
 // Of a file, READ and WRITE are tried where they need not wait, and what that leaves is done too.
 // -ETIMEDOUT | -ECANCELED | -EBADF (closed meanwhile) | what the call says
 int32_t fd_run(struct fd_use *use, struct op *op, int64_t deadline);
+
+// A READ or WRITE at a place, as far as the page cache has it and without waiting (D4); for a call
+// that has asked for its cancel. op->result, what was moved; the op names what is left.
+// True: that is all that there is to do. False: 0 or more, and fd_run has to do the rest
+bool fd_run_cached(struct op *op);
 
 // Sleeps until 'when', the deadline, a cancel or a close. 0 | -ETIMEDOUT | -ECANCELED | -EBADF
 int fd_back_off(struct fd_use *use, int64_t when, int64_t deadline);

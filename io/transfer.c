@@ -19,6 +19,20 @@ static uint32_t clip(size_t n)
     return (uint32_t)(n < MOST ? n : MOST);
 }
 
+// read(2) of no bytes from a socket returns at once and takes no message, where recv(2) of none
+// waits for one and takes it. 1: it is such a read | 0 | -errno
+static int reads_nothing(int fd, size_t n)
+{
+    struct fd_use use;
+    int err = n > 0 ? 0 : park_canceled();
+
+    if (n > 0 || err < 0) return err;
+    if ((err = fd_begin(fd, FD_NO_TURN, CLOCK_NEVER, &use)) < 0) return err;
+    bool is_socket = fd_is_socket(&use);
+    fd_end(&use);
+    return is_socket;
+}
+
 // Runs op in its turn. 'as_socket' is what it becomes on a socket.
 static ssize_t transfer(struct op *op, enum fd_side side, uint8_t as_socket,
                         int64_t deadline)
@@ -64,6 +78,8 @@ ssize_t coir_read(int fd, void *buf, size_t n, int64_t deadline)
     struct op op = {.code = OP_READ, .fd = fd, .buf = buf, .len = clip(n)};
 
     if (!buf && n) return -EINVAL;
+    int is_nothing = reads_nothing(fd, n);
+    if (is_nothing) return is_nothing < 0 ? is_nothing : 0;
     return transfer(&op, FD_READS, OP_RECV, deadline);
 }
 
@@ -104,8 +120,20 @@ static ssize_t transfer_vector(int fd, const struct iovec *iov, int n, enum fd_s
     return result;
 }
 
+// Enough of the sum to tell whether it is 0.
+static size_t bytes_of(const struct iovec *iov, int n)
+{
+    size_t sum = 0;
+
+    for (int i = 0; i < n && sum == 0; i++) sum += iov[i].iov_len;
+    return sum;
+}
+
 ssize_t coir_readv(int fd, const struct iovec *iov, int n, int64_t deadline)
 {
+    int is_nothing = iov && n >= 0 ? reads_nothing(fd, bytes_of(iov, n)) : 0;
+
+    if (is_nothing) return is_nothing < 0 ? is_nothing : 0;
     return transfer_vector(fd, iov, n, FD_READS, deadline);
 }
 

@@ -18,7 +18,8 @@
 //
 // U5  In a host's loop (poller_open_hosted) nobody sleeps here: the ring tells the break descriptor
 //     itself, which the host polls. A ring with DEFER_TASKRUN is never readable while it has work
-//     to run, and the other kinds end the host's own system calls with EINTR (docs/adr/0073).
+//     to run; the other kinds, which end the host's own system calls with EINTR, are not used here
+//     (docs/adr/0059).
 //
 // Modes, found by trying (decision 1): DEFER_TASKRUN batches best and gives foreign code no
 // phantom EINTR; COOP_TASKRUN before 6.1; without either from 5.15, and where no pump is to be
@@ -40,14 +41,23 @@
 #ifndef IORING_SETUP_DEFER_TASKRUN
 #define IORING_SETUP_DEFER_TASKRUN (1U << 13)
 #endif
+#ifndef IORING_FEAT_MIN_TIMEOUT
+#define IORING_FEAT_MIN_TIMEOUT (1U << 15)
+#endif
 #ifndef IORING_CQE_F_SOCK_NONEMPTY
 #define IORING_CQE_F_SOCK_NONEMPTY (1U << 2)
 #endif
 
+// Among so many file operations in flight a sleep is for several of them: a quarter, at most eight
+// (docs/adr/0058).
 #ifdef COIR_MODEL
 #define ENTRIES 4u // small, so that seeds meet a full queue
+#define GATHER_FROM 2u
+#define GATHERED(n) (n)
 #else
 #define ENTRIES 256u
+#define GATHER_FROM 16u
+#define GATHERED(n) ((n) / 4 < 8 ? (n) / 4 : 8)
 #endif
 #define CQ_PER_SQ 16u
 // The kernel's threads for operations that block, a ring: as many as there are helpers without one.
@@ -70,6 +80,8 @@ struct uring {
     uint32_t rounds;   // enters; one that may have slept counts twice
     bool is_hosted;    // entered by a thread of the host's
     uint32_t n_writes; // in flight, each of which may raise SIGPIPE on who enters
+    uint32_t n_files;  // in flight, of files: READ .. WRITEV
+    bool gathers;      // the kernel can sleep for several
     uint64_t thread;   // that opened it
 };
 
@@ -101,6 +113,29 @@ static void enter(struct uring *u, bool wait, int64_t deadline)
     (void)os_ring_enter(u->ring, wait, deadline);
     if (holds) os_sigpipe_release(&hush, true);
     u->rounds += wait ? 2 : 1;
+}
+
+// How many completions a sleep is for. Who waits for anything but files is answered at once; a
+// break and a cancel from elsewhere then come up to OS_GATHER_NS late.
+static unsigned gathered(struct poller *np, const struct uring *u, int64_t deadline)
+{
+    if (!u->gathers || u->n_files < GATHER_FROM) return 1;
+    if (u->n_files < load_own(&np->in_flight)) return 1;
+    // The kernel does not look at the deadline before that time has passed.
+    if (deadline != CLOCK_NEVER && deadline < clock_after(OS_GATHER_NS)) return 1;
+    return GATHERED(u->n_files);
+}
+
+static void sleep_in_ring(struct poller *np, struct uring *u, int64_t deadline)
+{
+    unsigned n = gathered(np, u, deadline);
+
+    if (n <= 1) {
+        enter(u, true, deadline);
+        return;
+    }
+    (void)os_ring_gather(u->ring, n, deadline); // as in enter; nobody hosted sleeps
+    u->rounds += 2;
 }
 
 static struct io_uring_sqe *get_sqe(struct uring *u)
@@ -158,12 +193,14 @@ static bool may_raise(const struct op *op)
 static void finish(struct poller *np, struct op *op, int32_t result)
 {
     uring_of(np)->n_writes -= may_raise(op);
+    uring_of(np)->n_files -= op->is_file;
     poller_finish(np, op, result);
 }
 
 static void uring_submit(struct poller *np, struct op *op)
 {
     uring_of(np)->n_writes += may_raise(op);
+    uring_of(np)->n_files += op->is_file;
     op->polling = false;
     queue_or_keep(uring_of(np), op);
 }
@@ -329,7 +366,7 @@ static void uring_wait(struct poller *np, int64_t deadline)
     // reap, which may have taken the end of the one that was armed.
     if (deadline > CLOCK_PAST && !arm_break(np)) deadline = CLOCK_PAST;
     if (deadline > CLOCK_PAST)
-        enter(u, true, deadline);
+        sleep_in_ring(np, u, deadline);
     else if (os_ring_unsubmitted(u->ring) || os_ring_needs_enter(u->ring))
         enter(u, false, CLOCK_PAST);
     reap(np);
@@ -399,6 +436,7 @@ static int try_mode(struct poller *np, struct uring *u, size_t mode, unsigned en
         return err;
     }
     u->mode = modes[mode].mode;
+    u->gathers = info.features & IORING_FEAT_MIN_TIMEOUT;
     os_ring_cap_workers(u->ring, IO_WQ_MOST);
     u->is_plain = modes[mode].flags == 0;
     return 0;
@@ -411,8 +449,9 @@ static int uring_open(struct poller *np, unsigned entries)
 
     if (!u) return -ENOMEM;
     list_init(&u->backlog);
-    size_t n = sizeof(modes) / sizeof(modes[0]);
-    for (size_t i = np->pump || np->is_hosted ? 0 : n - 1; i < n; i++) {
+    size_t n_all = sizeof(modes) / sizeof(modes[0]);
+    size_t n = np->is_hosted ? 1 : n_all; // U5
+    for (size_t i = np->pump || np->is_hosted ? 0 : n_all - 1; i < n; i++) {
         err = try_mode(np, u, i, entries ? entries : ENTRIES);
         if (err != -EINVAL) break; // an unknown flag: try the next mode
     }
@@ -458,7 +497,7 @@ static int uring_adopt(struct poller *np)
 {
     struct uring *old = uring_of(np);
 
-    if (old->is_plain || old->thread == os_thread_id()) return 0;
+    if (old->thread == os_thread_id()) return 0;
     int err = uring_open(np, 0);
     if (err < 0) return err;
     os_ring_close(old->ring);

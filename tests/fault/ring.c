@@ -171,6 +171,57 @@ static void cancels_are_not_forgotten(void)
     }
 }
 
+// ---- In a host's loop ------------------------------------------------------------------------
+
+// A ring without DEFER_TASKRUN works within the system calls of the host's thread, which end with
+// EINTR or raise SIGPIPE there: as on a kernel without rings.
+static void hosts_get_the_newest_ring_or_none(const char *fault)
+{
+    coir_config config = COIR_CONFIG_INIT;
+    coir_info info = COIR_INFO_INIT;
+    coir_runtime *rt;
+    int before = count_fds();
+
+    printf("hosted, %s\n", fault);
+    fflush(stdout);
+    setenv("COIR_FAULT", fault, 1);
+    logged.lines = 0;
+    config.log = note_line;
+    expect_eq(coir_hosted_start(&config, &rt), 0);
+    expect_eq(coir_query(rt, &info), 0);
+    expect_eq(info.driver, COIR_DRIVER_EPOLL);
+    expect(strstr(info.driver_why, strerrordesc_np(EINVAL)));
+    expect_eq(logged.lines, 1);
+    expect_eq(coir_hosted_turn(rt, 0), 0);
+    expect_eq(coir_stop(rt, COIR_FOREVER), 0);
+    config.driver = COIR_DRIVER_URING;
+    expect_eq(coir_hosted_start(&config, &rt), -EINVAL);
+    expect_eq(count_fds(), before);
+}
+
+// ---- Features one by one ---------------------------------------------------------------------
+
+// What may be missing is missed; what a ring must have refuses it.
+static void features_are_missing(void)
+{
+    static const unsigned needed[] = {IORING_FEAT_NODROP, IORING_FEAT_EXT_ARG};
+    coir_runtime *rt;
+    char fault[64];
+
+    for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++) {
+        snprintf(fault, sizeof(fault), "lack=%u", needed[i]);
+        refused_at_once(fault, ENOSYS);
+    }
+    for (unsigned bit = 1; bit; bit <<= 1) {
+        if (bit == IORING_FEAT_NODROP || bit == IORING_FEAT_EXT_ARG) continue;
+        snprintf(fault, sizeof(fault), "lack=%u", bit);
+        setenv("COIR_FAULT", fault, 1);
+        expect_eq(start(COIR_DRIVER_URING, 1, &rt), 0);
+        serve_some(rt);
+        expect_eq(coir_stop(rt, COIR_FOREVER), 0);
+    }
+}
+
 int main(void)
 {
     static const int at_setup[] = {ENOSYS, EPERM, EACCES, EINVAL, ENOMEM, EMFILE, ENFILE};
@@ -201,5 +252,8 @@ int main(void)
     for (size_t i = 0; i < sizeof(at_setup) / sizeof(at_setup[0]); i++)
         refused_later(with("after=1,setup=%d", at_setup[i]));
     cancels_are_not_forgotten();
+    features_are_missing();
+    hosts_get_the_newest_ring_or_none("refuse=0x2000");
+    hosts_get_the_newest_ring_or_none("refuse=0x2100");
     return 0;
 }

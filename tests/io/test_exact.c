@@ -284,6 +284,42 @@ static int no_byte_is_lost_to_a_deadline(void *arg)
     return 0;
 }
 
+// read(2) of nothing says so at once and takes no message; recv(2) waits for one, and takes it.
+static int a_read_of_nothing_does_not_wait(void *arg)
+{
+    static const int types[] = {SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET};
+    struct iovec none[2] = {{NULL, 0}, {NULL, 0}};
+    int fds[2];
+    char c = 0;
+
+    (void)arg;
+    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+        bool is_stream = types[i] == SOCK_STREAM;
+
+        expect_eq(socketpair(AF_UNIX, types[i] | SOCK_CLOEXEC, 0, fds), 0);
+        expect_eq(coir_read(fds[0], &c, 0, coir_after(COIR_SEC)), 0);
+        expect_eq(coir_read(fds[0], &c, 0, COIR_NOW), 0);
+        expect_eq(coir_readv(fds[0], none, 2, coir_after(COIR_SEC)), 0);
+        expect_eq(coir_readv(fds[0], none, 0, coir_after(COIR_SEC)), 0);
+        expect_eq(coir_recv(fds[0], &c, 0, 0, coir_after(COIR_MS)), -ETIMEDOUT);
+        expect_eq(coir_recv(fds[0], &c, 0, MSG_DONTWAIT, COIR_FOREVER), -EAGAIN);
+        expect_eq(coir_write(fds[1], "ab", 2, COIR_FOREVER), 2);
+        expect_eq(coir_read(fds[0], &c, 0, COIR_FOREVER), 0);
+        expect_eq(coir_readv(fds[0], none, 2, COIR_FOREVER), 0);
+        expect_eq(coir_recv(fds[0], &c, 0, 0, COIR_FOREVER), 0);
+        expect_eq(coir_recv(fds[0], &c, 1, 0, COIR_NOW), is_stream ? 1 : -ETIMEDOUT);
+        expect_eq(coir_close(fds[0]), 0);
+        expect_eq(coir_read(fds[0], &c, 0, COIR_FOREVER), -EBADF);
+        expect_eq(coir_close(fds[1]), 0);
+    }
+    expect_eq(pipe2(fds, O_CLOEXEC), 0);
+    expect_eq(coir_read(fds[0], &c, 0, coir_after(COIR_SEC)), 0);
+    expect_eq(coir_write(fds[1], &c, 0, COIR_FOREVER), 0);
+    expect_eq(coir_close(fds[0]), 0);
+    expect_eq(coir_close(fds[1]), 0);
+    return 0;
+}
+
 enum { GUESTS = 200 };
 
 static void guest(struct sockaddr_in address)
@@ -521,11 +557,13 @@ int main(void)
         run(workers, past_deadlines_try_first, NULL);
         run(workers, who_only_tries_stays_on_its_thread, NULL);
         run(workers, no_byte_is_lost_to_a_deadline, NULL);
+        run(workers, a_read_of_nothing_does_not_wait, NULL);
         run(workers, no_connection_is_lost_to_a_deadline, NULL);
         run(workers, close_wakes_every_kind_of_waiter, NULL);
         run(workers, a_new_life_meets_nothing_of_the_old, workers == 1 ? &yes : NULL);
     }
     deadlines_are_never_early(NULL);
+    a_read_of_nothing_does_not_wait(NULL);
     past_deadlines_fail_at_once(NULL);
     past_deadlines_try_first(NULL);
     expect_eq(count_fds(), before);

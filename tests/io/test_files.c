@@ -138,6 +138,122 @@ static int many_at_once(void *arg)
     return 0;
 }
 
+// ---- What is known of a number ----------------------------------------------------------------
+
+// What the cache has is read without a use of the descriptor: nothing of that may outlive a close.
+static int a_number_means_what_has_it_now(void *arg)
+{
+    int low = coir_open(in_folder("data"), O_RDWR | O_CREAT | O_TRUNC, 0600);
+    int fd = fcntl(low, F_DUPFD_CLOEXEC, 500); // that nobody else is given meanwhile
+    int fds[2];
+    char c;
+
+    (void)arg;
+    expect(fd >= 500);
+    expect_eq(coir_close(low), 0);
+    expect_eq(coir_pwrite(fd, "abcdef", 6, 0, COIR_FOREVER), 6);
+    for (int i = 0; i < 3; i++) {
+        expect_eq(coir_pread(fd, &c, 1, i, COIR_FOREVER), 1);
+        expect_eq(c, "abc"[i]);
+        expect_eq(coir_pread(fd, &c, 1, i, COIR_NOW), 1);
+    }
+    expect_eq(coir_pwrite(fd, "xyz", 3, 4, COIR_FOREVER), 3); // longer than it was
+    expect_eq(coir_pread(fd, read_back, 100, 2, COIR_FOREVER), 5);
+    expect_eq(memcmp(read_back, "cdxyz", 5), 0);
+    expect_eq(coir_pread(fd, &c, 1, 7, COIR_FOREVER), 0);
+    expect_eq(coir_pread(fd, (char *)8, 1, 0, COIR_FOREVER), -EFAULT);
+    expect_eq(coir_close(fd), 0);
+    expect_eq(coir_pread(fd, &c, 1, 0, COIR_FOREVER), -EBADF);
+
+    expect_eq(pipe2(fds, O_CLOEXEC), 0);
+    expect_eq(dup3(fds[0], fd, O_CLOEXEC), fd);
+    expect_eq(close(fds[0]), 0);
+    fds[0] = fd;
+    expect_eq(coir_write(fds[1], "p", 1, COIR_FOREVER), 1);
+    expect_eq(coir_pread(fd, &c, 1, 0, COIR_FOREVER), -ESPIPE);
+    expect_eq(coir_read(fd, &c, 1, COIR_FOREVER), 1);
+    for (int i = 0; i < 2; i++) expect_eq(coir_close(fds[i]), 0);
+    return 0;
+}
+
+static bool others_ran;
+
+static void other(void)
+{
+    others_ran = true;
+}
+
+// Whoever finds everything in the cache lets others run all the same; who is cancelled reads
+// nothing.
+static int cached_reads_are_calls_like_others(void *arg)
+{
+    int fd = coir_open(in_folder("big"), O_RDONLY, 0);
+    coir_scope scope;
+    char c;
+
+    (void)arg;
+    expect(fd >= 0);
+    expect_eq(coir_pread(fd, read_back, BIG, 0, COIR_FOREVER), BIG);
+    others_ran = false;
+    expect_eq(go(other), 0);
+    for (int i = 0; i < 1000; i++) expect_eq(coir_pread(fd, &c, 1, i, COIR_FOREVER), 1);
+    expect(others_ran);
+    expect_eq(coir_scope_open(&scope, COIR_FOREVER), 0);
+    coir_scope_cancel(&scope);
+    expect_eq(coir_pread(fd, &c, 1, 0, COIR_FOREVER), -ECANCELED);
+    expect_eq(coir_scope_wait(&scope), -ECANCELED);
+    expect_eq(coir_close(fd), 0);
+    return 0;
+}
+
+// ---- Past the page cache ----------------------------------------------------------------------
+
+static int direct_reads;
+
+static void reads_direct(int fd, unsigned seed)
+{
+    void *part;
+
+    expect_eq(posix_memalign(&part, 4096, 4096), 0);
+    for (int i = 0; i < 100; i++) {
+        seed = seed * 1103515245 + 12345;
+        int64_t at = (int64_t)(seed >> 8) % (BIG / 4096) * 4096;
+        expect_eq(coir_pread(fd, part, 4096, at, COIR_FOREVER), 4096);
+        expect_eq(memcmp(part, big + at, 4096), 0);
+        __atomic_fetch_add(&direct_reads, 1, __ATOMIC_RELAXED);
+    }
+    free(part);
+    coir_waitgroup_done(&group);
+}
+
+// A ring sleeps for several of them at a time; that holds up nobody who waits for anything else.
+static int many_past_the_cache(void *arg)
+{
+    int fd = coir_open(in_folder("big"), O_RDONLY | O_DIRECT, 0);
+    int fds[2];
+    char c;
+
+    (void)arg;
+    if (fd == -EINVAL) return 0; // a file system that has no such thing
+    expect(fd >= 0);
+    direct_reads = 0;
+    expect_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+    coir_waitgroup_add(&group, 64);
+    for (unsigned i = 0; i < 64; i++) expect_eq(go(reads_direct, fd, i), 0);
+    while (__atomic_load_n(&direct_reads, __ATOMIC_RELAXED) < 6400) {
+        int64_t deadline = coir_after(20 * COIR_US);
+
+        expect_eq(coir_sleep_until(deadline), 0);
+        expect(coir_now() >= deadline);
+        expect_eq(coir_read(fds[0], &c, 1, coir_after(20 * COIR_US)), -ETIMEDOUT);
+        expect_eq(coir_sleep(5 * COIR_MS), 0); // they alone
+    }
+    expect_eq(coir_waitgroup_wait(&group, COIR_FOREVER), 0);
+    for (int i = 0; i < 2; i++) expect_eq(coir_close(fds[i]), 0);
+    expect_eq(coir_close(fd), 0);
+    return 0;
+}
+
 // ---- Paths -----------------------------------------------------------------------------------
 
 static int paths(void *arg)
@@ -255,6 +371,10 @@ static int opens_or_not(void *arg)
 static void without_helpers(void)
 {
     coir_config config = COIR_CONFIG_INIT;
+    const char *fault = getenv("COIR_FAULT");
+
+    if (fault && strncmp(fault, "op=", 3) == 0)
+        return; // such a ring needs them as epoll does
 
     config.helpers = -1;
     for (int i = !have_ring(); i < 2; i++) {
@@ -296,6 +416,11 @@ int main(void)
     everywhere("places", at_places);
     everywhere("whole counts", whole_counts);
     on_coroutines("many at once", many_at_once);
+    everywhere("numbers", a_number_means_what_has_it_now);
+    for (int i = !have_ring(); i < 2; i++)
+        on_driver("cached", cached_reads_are_calls_like_others,
+                  i ? COIR_DRIVER_EPOLL : COIR_DRIVER_URING, 1);
+    on_coroutines("past the cache", many_past_the_cache);
     everywhere("paths", paths);
     everywhere("sendfile", sends_files);
     without_helpers();

@@ -307,6 +307,19 @@ static void masks_come_back(void)
     expect(!sigismember(&now, SIGTERM) && sigismember(&now, SIGUSR1));
 }
 
+// The same calls without any runtime; who has no runtime blocks the set himself.
+static void a_thread_reads_signals(void)
+{
+    sigset_t set, before;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGUSR2);
+    pthread_sigmask(SIG_BLOCK, &set, &before);
+    expect_eq(signals(NULL), 0);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
 int main(void)
 {
     sigset_t usr1;
@@ -324,5 +337,6 @@ int main(void)
     on_coroutines("many children", many_children);
     cancel_takes_nothing();
     masks_come_back();
+    a_thread_reads_signals();
     return 0;
 }

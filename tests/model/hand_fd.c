@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// hand_fd - scenes for the descriptor object: several at once, threads beside coroutines.
+// hand_fd - scenes for the descriptor object: several at once, threads beside coroutines, files.
 #include <errno.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -195,4 +195,85 @@ void scene_name(void)
     if (sim_choose(2, 1)) os_sleep_until(os_now() + 1000);
     world_end(&s.world);
     for (int i = 0; i < 2; i++) coir_close(s.fds[i]);
+}
+
+// ---- Files -------------------------------------------------------------------------------------
+
+enum { PART = 4, READS = 3 };
+
+// All of it, as it is on the disk; or what was moved before the close, and then its -EBADF.
+static void reads_parts(struct shared *s, bool may_be_closed)
+{
+    ssize_t got = PART;
+
+    for (int i = 0; i < READS || got != PART; i++) {
+        bool is_over = got != PART;
+        int64_t at =
+            8 * (int64_t)add_relaxed(&s->n_bytes, 1); // relaxed: a place of its own
+        uint8_t part[PART];
+
+        got = coir_pread(s->fds[0], part, PART, at, COIR_FOREVER);
+        if (may_be_closed && got == -EBADF) break;
+        sim_expect(got == PART || (may_be_closed && got > 0));
+        sim_expect(!is_over);
+        for (int j = 0; j < got; j++) sim_expect_eq(part[j], sim_disk_byte(at + j));
+    }
+    world_done(&s->world);
+}
+
+static void reads_all(void *arg)
+{
+    reads_parts(arg, false);
+}
+
+static void reads_until_closed(void *arg)
+{
+    reads_parts(arg, true);
+}
+
+static void sleeps_beside(void *arg)
+{
+    struct shared *s = arg;
+
+    for (int i = 0; i < 2; i++) {
+        int64_t until = clock_after(1000 + 30000 * sim_choose(4, 1));
+
+        sim_expect_eq(coir_sleep_until(until), 0);
+        sim_expect(clock_now() >= until);
+    }
+    world_done(&s->world);
+}
+
+static void begin_disk(struct shared *s)
+{
+    *s = (struct shared){0};
+    s->fds[0] = sim_disk(sim_choose(2, 2));
+    sim.kept_blocks = 1;
+    sim.fresh_numbers = true;
+}
+
+// A worker that has nothing but files in flight sleeps for several of them: all end all the same,
+// and timers beside them.
+void scene_reads_files(void)
+{
+    struct shared s;
+
+    begin_disk(&s);
+    world_start(&s.world, 1 + sim_choose(2, 1), 4);
+    for (int i = 0; i < 3; i++) world_go(&s.world, reads_all, &s);
+    world_go(&s.world, sleeps_beside, &s);
+    world_end(&s.world);
+    coir_close(s.fds[0]);
+}
+
+// Attempts without a use beside a close (D4).
+void scene_file_is_closed(void)
+{
+    struct shared s;
+
+    begin_disk(&s);
+    world_start(&s.world, 2, 4);
+    for (int i = 0; i < 3; i++) world_go(&s.world, reads_until_closed, &s);
+    world_go(&s.world, closes_some_time, &s);
+    world_end(&s.world);
 }

@@ -27,7 +27,7 @@ static void start(struct hosted *h, uint32_t to_come)
 
     config.stack_bytes = 16 << 10;
     config.guard_bytes = 4096;
-    config.driver = sim.seed % 4 == 3 ? COIR_DRIVER_EPOLL : COIR_DRIVER_URING;
+    config.driver = sim.seed % 4 == 3 ? COIR_DRIVER_EPOLL : COIR_DRIVER_AUTO;
     *h = (struct hosted){.to_come = to_come};
     sim.kept_blocks = 1; // the table of descriptors is the process's
     sim_expect_eq(coir_hosted_start(&config, &h->rt), 0);

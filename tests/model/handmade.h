@@ -63,6 +63,8 @@ void scene_stacks_come_back(void);
 
 void scene_thread_is_closed(void);
 void scene_two_closes(void);
+void scene_reads_files(void);
+void scene_file_is_closed(void);
 void scene_turns(void);
 void scene_poll(void);
 void scene_name(void);

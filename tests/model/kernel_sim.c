@@ -191,6 +191,21 @@ ssize_t file_read(struct file *f, const struct iovec *iov, int n)
     return (ssize_t)take;
 }
 
+uint8_t sim_disk_byte(int64_t offset)
+{
+    return (uint8_t)(offset * 7 + 1);
+}
+
+ssize_t file_read_at(struct file *f, const struct iovec *iov, int n, int64_t offset)
+{
+    if (f->kind != FILE_DISK) return -ESPIPE;
+    ssize_t sum = 0;
+    for (; n > 0; iov++, n--)
+        for (size_t i = 0; i < iov->iov_len; i++, sum++)
+            ((uint8_t *)iov->iov_base)[i] = sim_disk_byte(offset + sum);
+    return sum;
+}
+
 ssize_t file_write(struct file *f, const struct iovec *iov, int n)
 {
     if (f->kind == FILE_EVENT) {
@@ -226,6 +241,7 @@ short file_events(const struct file *f)
     case FILE_EVENT: return f->count ? POLLIN | POLLOUT : POLLOUT;
     case FILE_LISTEN: return f->n_queue ? POLLIN : 0;
     case FILE_EPOLL: return ready_any(f) ? POLLIN : 0;
+    case FILE_DISK: return POLLIN | POLLOUT;
     case FILE_SOCKET:
     case FILE_PIPE:
         if (!f->linked) return POLLOUT | POLLHUP;
@@ -305,6 +321,14 @@ int sim_pipe(int ret_fds[2])
     return 0;
 }
 
+int sim_disk(bool direct)
+{
+    struct file *f = file_make(FILE_DISK);
+
+    f->direct = direct;
+    return file_install(f);
+}
+
 // ---- Direct calls ---------------------------------------------------------------------
 
 // Every call is a point, and an entry into the kernel shows the caller's stores.
@@ -350,9 +374,28 @@ ssize_t os_write(int fd, const void *buf, size_t n)
     return transfer(fd, TRANSFER_OUT, &iov, 1, true);
 }
 
+static ssize_t read_at(int fd, const struct iovec *iov, int n, int64_t offset)
+{
+    struct file *f = kernel_call(fd);
+
+    return f ? file_read_at(f, iov, n, offset) : -EBADF;
+}
+
+// Nothing, some or all of what is asked for is in the page cache.
+static ssize_t read_cached(int fd, const struct iovec *iov, int n, int64_t offset)
+{
+    struct file *f = file_of(fd);
+    struct iovec part = iov[0];
+
+    if (!f || f->kind != FILE_DISK || n != 1) return read_at(fd, iov, n, offset);
+    if (sim_choose(2, 1)) return -EAGAIN;
+    part.iov_len = cut(part.iov_len);
+    return read_at(fd, &part, 1, offset);
+}
+
 ssize_t os_readv(int fd, const struct iovec *iov, int n, int64_t offset)
 {
-    if (offset >= 0) return -ESPIPE; // there are no files here
+    if (offset >= 0) return read_at(fd, iov, n, offset);
     return transfer(fd, TRANSFER_IN, iov, n, true);
 }
 
@@ -384,7 +427,7 @@ ssize_t os_writev(int fd, const struct iovec *iov, int n, int64_t offset)
 
 ssize_t os_readv_nowait(int fd, const struct iovec *iov, int n, int64_t offset)
 {
-    if (offset >= 0) return -ESPIPE;
+    if (offset >= 0) return read_cached(fd, iov, n, offset);
     struct file *f = file_of(fd);
     if (f && f->kind == FILE_PIPE && sim_choose(2, 4)) return -EOPNOTSUPP;
     return transfer(fd, TRANSFER_IN, iov, n, false);
@@ -559,7 +602,7 @@ int os_fcntl_getfl(int fd)
     struct file *f = kernel_call(fd);
 
     if (!f) return -EBADF;
-    return O_RDWR | (f->nonblock ? O_NONBLOCK : 0);
+    return O_RDWR | (f->nonblock ? O_NONBLOCK : 0) | (f->direct ? O_DIRECT : 0);
 }
 
 int os_fcntl_setfl(int fd, int flags)
@@ -577,7 +620,7 @@ int os_fd_kind(int fd)
 
     if (!f) return -EBADF;
     if (f->kind == FILE_SOCKET || f->kind == FILE_LISTEN) return S_IFSOCK;
-    return f->kind == FILE_PIPE ? S_IFIFO : 0;
+    return f->kind == FILE_PIPE ? S_IFIFO : f->kind == FILE_DISK ? S_IFREG : 0;
 }
 
 // A name is never known here.

@@ -14,7 +14,15 @@
 #define KERNEL_FILES 96
 #define KERNEL_PIPE 256u // bytes that a socket or pipe takes; less in some runs
 
-enum file_kind { FILE_NONE, FILE_EVENT, FILE_SOCKET, FILE_PIPE, FILE_LISTEN, FILE_EPOLL };
+enum file_kind {
+    FILE_NONE,
+    FILE_EVENT,
+    FILE_SOCKET,
+    FILE_PIPE,
+    FILE_LISTEN,
+    FILE_EPOLL,
+    FILE_DISK
+};
 
 struct file {
     enum file_kind kind;
@@ -22,6 +30,7 @@ struct file {
     uint32_t fds;  // descriptors
     bool nonblock;
     uint64_t count; // FILE_EVENT
+    bool direct;    // FILE_DISK: past the page cache
 
     // FILE_SOCKET, FILE_PIPE: what has come and was not read.
     struct file *peer;
@@ -52,6 +61,7 @@ int file_install(struct file *f);
 ssize_t file_read(struct file *f, const struct iovec *iov, int n);
 ssize_t file_write(struct file *f, const struct iovec *iov, int n);
 // A descriptor.
+ssize_t file_read_at(struct file *f, const struct iovec *iov, int n, int64_t offset);
 int file_accept(struct file *f, struct sockaddr *addr, socklen_t *len);
 int file_connect(struct file *f, const struct sockaddr *addr, socklen_t len);
 short file_events(const struct file *f); // POLL*
@@ -69,3 +79,7 @@ void ring_reset(void);
 // For scenarios: pairs as socketpair(2) and pipe(2) make them.
 int sim_socketpair(int ret_fds[2]);
 int sim_pipe(int ret_fds[2]);
+// A file on a disk, without an end: the byte at each place is what sim_disk_byte says. What a call
+// that must not wait finds in the page cache is chance, and a ring has the rest when it likes.
+int sim_disk(bool direct);
+uint8_t sim_disk_byte(int64_t offset);

@@ -142,6 +142,8 @@ static int32_t transfer(const struct kernel_op *op, bool reads)
         iov = msg->msg_iov;
         n = (int)msg->msg_iovlen;
     }
+    if (reads && op->file->kind == FILE_DISK)
+        return (int32_t)file_read_at(op->file, iov, n, (int64_t)sqe->off);
     return (int32_t)(reads ? file_read(op->file, iov, n) : file_write(op->file, iov, n));
 }
 
@@ -328,8 +330,11 @@ int os_ring_open(unsigned entries, unsigned cq_entries, unsigned flags,
     r->cq_entries = cq_entries ? cq_entries : 2 * entries;
     if (tiny && tiny < r->cq_entries) r->cq_entries = tiny;
     if (r->cq_entries > QUEUE) r->cq_entries = QUEUE;
+    // IORING_FEAT_MIN_TIMEOUT: one who knows DEFER_TASKRUN is new enough for it.
+    unsigned newest = flags & IORING_SETUP_DEFER_TASKRUN ? 1U << 15 : 0;
     *ret_info =
-        (struct os_ring_info){.features = IORING_FEAT_NODROP | IORING_FEAT_EXT_ARG |
+        (struct os_ring_info){.features = newest | IORING_FEAT_NODROP |
+                                          IORING_FEAT_EXT_ARG |
                                           IORING_FEAT_SUBMIT_STABLE |
                                           IORING_FEAT_SINGLE_MMAP | IORING_FEAT_FAST_POLL,
                               .sq_entries = r->sq_entries,
@@ -401,8 +406,11 @@ static uint32_t submit(struct os_ring *r)
     return n;
 }
 
-int os_ring_enter(struct os_ring *r, bool wait, int64_t deadline)
+static int enter(struct os_ring *r, unsigned n, int64_t deadline)
 {
+    // A sleep for several ends with the first one, once this time has passed.
+    int64_t patience = n > 1 ? sim.now + OS_GATHER_NS : 0;
+
     sim_step(STEP_ENTER);
     sim_drain();
     bool bound = r->flags & (IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_COOP_TASKRUN);
@@ -415,13 +423,24 @@ int os_ring_enter(struct os_ring *r, bool wait, int64_t deadline)
     int submitted = (int)submit(r);
     run_tasks(r);
     if (r->n_queued) return submitted; // the kernel does not sleep when it left entries
-    while (wait && !r->cq.n) {
+    while (r->cq.n < n) {
+        if (r->cq.n && patience <= sim.now) break;
         if (sim_choose(2, 64)) return -EINTR;
         if (deadline <= sim.now) return -ETIME;
-        sim_block(SIM_RING, r, deadline);
+        sim_block(SIM_RING, r, patience > sim.now ? patience : deadline);
         run_tasks(r);
     }
     return submitted;
+}
+
+int os_ring_enter(struct os_ring *r, bool wait, int64_t deadline)
+{
+    return enter(r, wait, deadline);
+}
+
+int os_ring_gather(struct os_ring *r, unsigned n, int64_t deadline)
+{
+    return enter(r, n, deadline);
 }
 
 void os_ring_publish(struct os_ring *r)

@@ -61,6 +61,8 @@ const struct scene scenes[] = {
     {"server", scene_server, 0},
     {"thread_is_closed", scene_thread_is_closed, 0},
     {"two_closes", scene_two_closes, 0},
+    {"reads_files", scene_reads_files, 0},
+    {"file_is_closed", scene_file_is_closed, 0},
     {"turns", scene_turns, 0},
     {"poll", scene_poll, 0},
     {"name", scene_name, 0},
