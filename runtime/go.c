@@ -38,9 +38,10 @@ __attribute__((noinline)) struct arch_call *spawn_capture_area(void)
     return capture_of(m_self());
 }
 
-// Counts a failed spawn, and says so once a second at most.
+// Counts a failed spawn, and says so once a second at most. too_many: -EAGAIN in words.
 __attribute__((cold, noinline)) static int failed(coir_runtime *rt, int err,
-                                                  const coir_site *site)
+                                                  const coir_site *site,
+                                                  const char *too_many)
 {
     int64_t now = clock_now();
     int64_t last = load_relaxed(&rt->spawn_logged); // relaxed, all: statistics
@@ -49,7 +50,10 @@ __attribute__((cold, noinline)) static int failed(coir_runtime *rt, int err,
     if (last && now - last < LOG_PAUSE) return err;
     // relaxed: of many one logs
     if (!cas_relaxed(&rt->spawn_logged, &last, now)) return err;
-    const char *why = err == -ENOMEM ? stack_depot_why(&rt->sched.depot) : NULL;
+    const char *why = err == -ENOMEM   ? stack_depot_why(&rt->sched.depot)
+                      : err == -EAGAIN ? too_many
+                      : err == -EINVAL ? "a stack has 16 KiB to 1 GiB"
+                                       : NULL;
     runtime_log(rt, COIR_LOG_WARNING, "coir: spawn at %s:%d failed: %s%s%s (%llu so far)",
                 site ? site->file : "?", site ? site->line : 0, strerrordesc_np(-err),
                 why ? ", " : "", why ? why : "", (unsigned long long)n);
@@ -70,13 +74,13 @@ int runtime_spawn(struct m *m, coir_runtime *rt, const coir_options *opts,
     if (opts) {
         if (opts->stack_bytes &&
             (opts->stack_bytes < STACK_LEAST || opts->stack_bytes > STACK_MOST))
-            return failed(rt, -EINVAL, how->site);
+            return failed(rt, -EINVAL, how->site, NULL);
         how->name = opts->name;
         how->stack_bytes = opts->stack_bytes;
         how->pinned = opts->pinned;
     }
     int err = sched_spawn(&rt->sched, m, how);
-    return err < 0 ? failed(rt, err, how->site) : 0;
+    return err < 0 ? failed(rt, err, how->site, how->why) : 0;
 }
 
 int runtime_spawn_captured(coir_runtime *rt, const coir_options *opts, void (*fn)(void),
@@ -87,7 +91,7 @@ int runtime_spawn_captured(coir_runtime *rt, const coir_options *opts, void (*fn
 
     if (!rt && !opts && fn && m && m->g) {
         int err = spawn_plain(m, fn, site->only_ints, site, born, born_arg);
-        return err < 0 ? failed(runtime_of(m), err, site) : 0;
+        return err < 0 ? failed(runtime_of(m), err, site, SPAWN_TOO_MANY) : 0;
     }
     struct spawn how = {.call = capture_of(m),
                         .only_ints = site->only_ints,

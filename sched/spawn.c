@@ -160,13 +160,17 @@ static int refused(struct sched *s)
     return over_limit(s) ? -EAGAIN : 0;
 }
 
-int sched_spawn(struct sched *s, struct m *m, const struct spawn *how)
+int sched_spawn(struct sched *s, struct m *m, struct spawn *how)
 {
     int err = refused(s);
 
+    how->why = SPAWN_TOO_MANY; // if it is -EAGAIN
     if (err < 0) return err;
     bool pinned = how->pinned && !s->seeded && !s->hosted;
-    if (pinned && !pin_reserve(s)) return -EAGAIN;
+    if (pinned && !pin_reserve(s)) {
+        how->why = "threads_max leaves no thread for one more that is pinned";
+        return -EAGAIN;
+    }
     err = m && m->g && m->sched == s ? spawn_inside(m, s, how) : spawn_outside(s, how);
     if (err < 0 && pinned) pin_unreserve(s);
     return err;

@@ -29,11 +29,14 @@ struct spawn {
     // Called, if not NULL, with the new coroutine before anybody can see it.
     void (*born)(void *arg, struct g *g);
     void *born_arg;
+    const char *why; // written, and read where it is -EAGAIN: which limit, in words
 };
+
+#define SPAWN_TOO_MANY "as many coroutines live as coroutines_max allows"
 
 // Makes a coroutine and queues it. Any thread; m: the M it is, or NULL.
 // 0 | -ENOMEM | -EAGAIN | -ECANCELED (stopping)
-int sched_spawn(struct sched *s, struct m *m, const struct spawn *how);
+int sched_spawn(struct sched *s, struct m *m, struct spawn *how);
 
 // The same on a coroutine of m's, for m's runtime, with the call that m captured, and nothing else
 // asked for: what most spawns are, in half the instructions.

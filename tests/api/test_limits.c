@@ -132,6 +132,36 @@ static void runs_on_little_locked_memory(void)
     expect(err == 0 || err == -EAGAIN || err == -ENOMEM);
 }
 
+// The log line tells one limit from the other (threads_max: tests/sched/test_pin.c).
+static int spawns_one_too_many(void *arg)
+{
+    coir_chan *c;
+
+    expect_eq(coir_chan_make(0, 0, &c), 0);
+    expect_eq(go(waits, c), 0);
+    if (arg)
+        expect_eq(coir_go_with(coir_opts(.name = "third"), waits, c), -EAGAIN);
+    else
+        expect_eq(go(waits, c), -EAGAIN);
+    coir_chan_close(c);
+    expect_eq(coir_sleep(COIR_MS), 0);
+    coir_chan_unref(c);
+    return 0;
+}
+
+static void is_told_which_limit(void)
+{
+    config.log = keep_reason;
+    config.coroutines_max = 2;
+    for (int with_options = 0; with_options < 2; with_options++) {
+        reason[0] = 0;
+        expect_eq(coir_run(&config, spawns_one_too_many, with_options ? &config : NULL),
+                  0);
+        expect(strstr(reason, "coroutines_max"));
+    }
+    config.coroutines_max = 0;
+}
+
 static int tries_sizes(void *arg)
 {
     coir_chan *c;
@@ -154,6 +184,7 @@ int main(void)
 {
     config.workers = 2;
     expect_eq(coir_run(&config, tries_sizes, NULL), 0);
+    is_told_which_limit();
     if (test_slowness() > 1)
         return 0; // a sanitizer's shadows take more than there would be
     expect_eq(child(runs_in_little_address_space), 0);

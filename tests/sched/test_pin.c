@@ -298,12 +298,21 @@ static int says_what_it_cannot(void *arg)
     return 0;
 }
 
+static char reason[256];
+
+static void keep_reason(void *arg, int level, const char *line)
+{
+    (void)arg, (void)level;
+    if (strstr(line, "spawn at")) snprintf(reason, sizeof(reason), "%s", line);
+}
+
 static int finds_no_thread_beside(void *arg)
 {
     (void)arg;
     // One worker, one thread more, and the one that watches.
     expect_eq(coir_pin(), 0);
     expect_eq(coir_go_with(coir_opts(.pinned = true), runs_free), -EAGAIN);
+    expect(strstr(reason, "threads_max leaves no thread"));
     expect_eq(coir_unpin(), 0);
     expect_eq(coir_go_with(coir_opts(.pinned = true), runs_free), 0);
     return 0;
@@ -335,6 +344,7 @@ int main(void)
     coir_config few = config;
     few.workers = 1;
     few.threads_max = 3;
+    few.log = keep_reason;
     expect_eq(coir_run(&few, finds_no_thread_beside, NULL), 0);
     config.thread_stop = note_stop;
     expect_eq(coir_run(&config, its_thread_ends_with_it, NULL), 0);
