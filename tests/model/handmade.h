@@ -9,6 +9,7 @@ void scene_looks_inside(void);
 void scene_timed_then_untimed(void);
 void scene_spawn_tree(void);
 void scene_sleepers(void);
+void scene_crowd(void);
 void scene_stop_while_parked(void);
 void scene_queue_overflow(void);
 void scene_hog(void);

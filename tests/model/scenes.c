@@ -21,6 +21,7 @@ const struct scene scenes[] = {
     {"timed_then_untimed", scene_timed_then_untimed, 0},
     {"spawn_tree", scene_spawn_tree, 0},
     {"sleepers", scene_sleepers, 0},
+    {"crowd", scene_crowd, 0},
     {"stop_while_parked", scene_stop_while_parked, 0},
     {"queue_overflow", scene_queue_overflow, 0},
     {"a_hog_loses_its_queue", scene_hog, 0},
