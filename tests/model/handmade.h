@@ -40,6 +40,7 @@ void scene_freed_locks(void);
 
 void scene_select_ledger(void);
 void scene_selects_meet(void);
+void scene_select_one_instant(void);
 void scene_select_closed(void);
 void scene_select_canceled(void);
 void scene_timer(void);

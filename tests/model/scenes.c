@@ -48,6 +48,7 @@ const struct scene scenes[] = {
     {"freed_locks", scene_freed_locks, 0},
     {"select_ledger", scene_select_ledger, 0},
     {"selects_meet", scene_selects_meet, 0},
+    {"select_one_instant", scene_select_one_instant, 0},
     {"select_closed", scene_select_closed, 0},
     {"select_canceled", scene_select_canceled, 0},
     {"timer", scene_timer, 0},
