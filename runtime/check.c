@@ -102,14 +102,16 @@ static void check_timers(struct world *w, struct timers *ts)
 {
     lock_acquire(&ts->lock);
     for (uint32_t i = 0; i < ts->n; i++) {
-        struct timer *t = &ts->heap[i]->timer;
+        const struct timer_entry *e = &ts->heap[i];
+        struct g *g = ts->owners[e->id];
+        struct timer *t = &g->timer;
 
-        must(t->slot == i && load_own(&t->home) == ts);     // T1
-        must(t->key <= load_own(&t->when));                 // T2
-        must(load_own(&ts->heap[i]->task.state) != G_DEAD); // T4
-        must(i == 0 || ts->heap[(i - 1) / 4]->timer.key <= t->key);
+        must(t->id == e->id && ts->places[e->id] == i && load_own(&t->home) == ts); // T1
+        must(t->key == e->key && t->key <= load_own(&t->when));                     // T2
+        must(load_own(&g->task.state) != G_DEAD);                                   // T4
+        must(i == 0 || ts->heap[(i - 1) / TIMER_ARITY].key <= e->key);
     }
-    must(load_own(&ts->earliest) == (ts->n ? ts->heap[0]->timer.key : CLOCK_NEVER));
+    must(load_own(&ts->earliest) == (ts->n ? ts->heap[0].key : CLOCK_NEVER));
     w->timers += ts->n;
     lock_release(&ts->lock);
 }

@@ -139,8 +139,8 @@ int coir_sleep_until(int64_t when)
     struct task here;
     struct task *t = task_self(&here);
 
+    if (park_canceled() < 0) return -ECANCELED; // a thread's yield does not ask
     if (when <= CLOCK_PAST) return coir_yield();
-    if (park_canceled() < 0) return -ECANCELED;
     wait_open(t, "sleep", NULL);
     int outcome = park(t, when);
     return outcome == -ETIMEDOUT ? 0 : outcome;

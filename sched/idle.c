@@ -9,6 +9,8 @@
 #include "sched/sched.h"
 #include "sched/sysmon.h"
 
+#define CROWD_NS 4000       // of patience for each that was due beside another ...
+#define PATIENCE_NS 200000  // ... and the most of it (docs/adr/0034)
 #define SPARE_NS 1000000000 // how long a spare waits to be wanted
 
 void idle_init(struct idle *idle)
@@ -362,11 +364,31 @@ static bool lie_down(struct m *m, struct p *home, bool *ret_keeper)
     return stays;
 }
 
+// No timer of p's ends a sleep before this (W8). Its M.
+static int64_t soonest_alarm(const struct p *p)
+{
+    // relaxed: it decides only how long we sleep
+    uint64_t beside = load_relaxed(&p->timers.expired) - p->expired_before;
+
+    if (beside-- <= 1) return CLOCK_PAST;
+    return p->alarm +
+           (beside < PATIENCE_NS / CROWD_NS ? (int64_t)beside * CROWD_NS : PATIENCE_NS);
+}
+
+// A sleep of p's M was ended by its timers. Its M.
+static void note_alarm(struct p *p)
+{
+    // relaxed, both: we have just written the one, and the other decides only how long we sleep
+    p->alarm = load_relaxed(&p->sched->coarse);
+    p->expired_before = load_relaxed(&p->timers.expired);
+}
+
 struct queue idle_sleep(struct m *m)
 {
     struct sched *s = m->sched;
     struct p *home = m->p;
     struct queue done = {0};
+    int64_t soonest = home ? soonest_alarm(home) : CLOCK_PAST;
     int64_t until;
 
     poller_announce(m->poller);
@@ -388,10 +410,13 @@ struct queue idle_sleep(struct m *m)
     until = home ? load_relaxed(&home->timers.earliest)
             : keeper || poller_in_flight(m->poller) > 0 ? CLOCK_NEVER
                                                         : clock_after(SPARE_NS);
+    if (until < soonest) until = soonest;
     done = poller_poll(m->poller, found ? CLOCK_PAST : until);
     poller_awake(m->poller);
     sched_note_time(s);
-    come_out(m, home, !home && queue_empty(&done) && clock_now() >= until);
+    bool late = load_relaxed(&s->coarse) >= until; // relaxed: we have just written it
+    come_out(m, home, !home && queue_empty(&done) && late);
+    if (late && home && m->p == home) note_alarm(home);
     // Who pushed that work may have counted on us and woken nobody: W3 holds for it too.
     if (found && m->p)
         count_spinning(m);

@@ -26,6 +26,10 @@
 // W7  A spare has no P and looks for none: while all Ps are held, work is theirs; when one is idle,
 //     its home is woken. It is given a P that was stolen (handoff.h), and it serves its own ring:
 //     what becomes ready there takes an idle P along, or goes to the global queue.
+// W8  A sleep that a timer ends costs about 16 us of processor time where setting the kernel's
+//     timer leaves a virtual machine. Where timers stand so close that such a sleep brings
+//     several, the next one is made longer: by 4 us for each but the first, 200 us at most. Who
+//     comes in a crowd waits for the crowd; a lone one never (docs/adr/0034).
 #pragma once
 
 #include <stdbool.h>

@@ -85,7 +85,9 @@ struct p {
     uint32_t pushes;      // into the ring
     int64_t queued_since; // cycles: since when somebody waits, or they were last offered
     int64_t oldest_at;    // when the oldest new one had its turn
-    bool was_empty;       // nobody waited, since queued_since was set
+    int64_t alarm;        // when its timers last ended a sleep ...
+    uint64_t expired_before; // ... and how many had expired by then
+    bool was_empty;          // nobody waited, since queued_since was set
     uint64_t id_first,
         id_last; // coroutine ids taken from the process's counter, not yet used
     struct rand rand;

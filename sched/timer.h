@@ -4,8 +4,18 @@
 //     arm(when)    in this P's heap and not later than its key: one store
 //                  else: into this P's heap, under its lock
 //     disarm       one store; the entry stays until its key comes up
-//     run(now)     takes entries with key <= now; those pushed later go back with a new key,
-//                  those disarmed are dropped, the rest claim their waits
+//     run(now)     takes entries with key <= now, a batch at a time; those pushed later go back
+//                  with a new key, those disarmed are dropped, the rest claim their waits
+//
+//     heap     {key, id} {key, id} ...      four children are one cache line
+//                 |  ^
+//     places   .--'  '-- [id]: where in the heap its entry stands
+//     owners   '-------> [id]: the coroutine; its timer has the id
+//
+// A coroutine's descriptor lies on a page of its own, and with a million of them each is two misses
+// away. So the heap moves entries about without touching one: order is kept in dense arrays, and a
+// descriptor is fetched when its entry has come out, those of a batch side by side
+// (docs/adr/0034).
 //
 // T1  A timer is in at most one heap, and 'home' names it, guarded by that heap's lock; only the
 //     coroutine itself changes home to another heap.
@@ -29,24 +39,38 @@ struct g;
 
 struct timer {
     atomic_ptr(struct timers) home; // NULL: in no heap; written under its lock (T1)
-    int64_t key;                    // its place in the heap; guarded by home's lock
-    uint32_t slot;                  // its index there; guarded by home's lock
+    int64_t key;                    // of its entry there; guarded by home's lock
+    uint32_t id;                    // of its entry there; guarded by home's lock
     uint64_t ticket;                // the wait it ends; guarded by home's lock
     struct poller *np; // the operation it asks to end, where the wait is OPEN_IO;
     uint64_t op_key;   // guarded by home's lock
     atomic_i64 when;   // CLOCK_NEVER: disarmed
 };
 
+struct timer_entry {
+    int64_t key;
+    uint32_t id;
+};
+
 // One per P.
 struct timers {
     const struct memory *memory; // constant
     struct lock lock;
-    struct g **heap; // guarded by lock
-    uint32_t n, room;
 
-    // Atomic: written under the lock, read by anybody. CLOCK_NEVER when empty.
-    atomic_i64 earliest;
+    // Guarded by lock.
+    struct timer_entry *heap;
+    uint32_t *places;  // [id], of one in use; of the others: the next that is free
+    struct g **owners; // [id]
+    uint32_t n;        // in the heap
+    uint32_t room;
+    uint32_t free_id; // the first of a list
+
+    // Atomic: written under the lock, read by anybody.
+    atomic_i64 earliest; // CLOCK_NEVER when empty
+    atomic_u64 expired;  // waits that it has claimed
 };
+
+#define TIMER_ARITY 4 // of the heap: the children of i are 4i + 1 to 4i + 4
 
 void timers_init(struct timers *ts, const struct memory *mem);
 void timers_fini(struct timers *ts);

@@ -161,8 +161,8 @@ COIR_API coir_runtime *coir_current(void);
 // Lets others run. Outside a coroutine: 0 and nothing else. 0 | -ECANCELED
 COIR_API int coir_yield(void);
 
-// Sleeps for 'ns'; at most zero is a yield. Any thread; an ordinary one sleeps itself.
-// 0 | -ECANCELED
+// Sleeps for 'ns'; at most zero is a yield. Any thread; an ordinary one sleeps itself. Never wakes
+// early. 0 | -ECANCELED
 COIR_API int coir_sleep(int64_t ns);
 
 // Sleeps until 'when'; a time that has passed is a yield. 0 | -ECANCELED

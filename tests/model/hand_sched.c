@@ -185,6 +185,52 @@ void scene_sleepers(void)
     world_end(&w);
 }
 
+// One in a microsecond is due: a crowd that makes its sleeps longer (idle.h, W8).
+struct crowd {
+    struct world world;
+    int64_t from;
+};
+
+static void sleeps_until(int64_t when, int64_t most_late)
+{
+    sim_expect_eq(coir_sleep_until(when), 0);
+    int64_t late = coir_now() - when;
+    sim_expect(late >= 0 && (sim.jumps || late <= most_late));
+}
+
+static void comes_in_a_crowd(struct crowd *c, int64_t i)
+{
+    for (int64_t round = 0; round < 3; round++)
+        sleeps_until(c->from + round * 100000 + i * 1000, 300000);
+    world_done(&c->world);
+}
+
+static void comes_alone(struct crowd *c)
+{
+    sleeps_until(c->from + COIR_MS, 300000);
+    for (int i = 0; i < 5; i++) sleeps_until(coir_after(10000), 10000);
+    world_done(&c->world);
+}
+
+static void many_come(void *arg)
+{
+    struct crowd *c = arg;
+
+    c->from = coir_after(100000);
+    for (int64_t i = 0; i < 40; i++) sim_expect_eq(coir_go(comes_in_a_crowd, c, i), 0);
+    comes_alone(c);
+}
+
+// In a crowd nobody is early and nobody much later than the patience; who sleeps alone is on time.
+void scene_crowd(void)
+{
+    struct crowd c = {0};
+
+    world_start(&c.world, 1, 41);
+    world_go(&c.world, many_come, &c);
+    world_end(&c.world);
+}
+
 // ---- Stop -----------------------------------------------------------------------------
 
 struct cut_off {

@@ -181,6 +181,66 @@ void scene_selects_meet(void)
     coir_chan_unref(m.d);
 }
 
+// ---- One instant -------------------------------------------------------------------------------
+
+#define ROUNDS 4u
+
+// A value that goes to and fro between two channels, and is in the next one before it is out of the
+// last; once more on two others.
+struct always {
+    struct world world;
+    coir_chan *lanes[ROUNDS][2];
+};
+
+static void carry(void *arg)
+{
+    struct always *w = arg;
+    uint32_t value = 1;
+
+    for (uint32_t r = 0; r < ROUNDS; r++)
+        for (uint32_t i = 0; i < 4; i++) {
+            sim_expect_eq(coir_chan_send(w->lanes[r][(i + 1) % 2], &value, COIR_NOW), 0);
+            // Unless it was taken.
+            if (coir_chan_recv(w->lanes[r][i % 2], &value, COIR_NOW) < 0) break;
+        }
+    world_done(&w->world);
+}
+
+static void take_at_once(void *arg)
+{
+    struct always *w = arg;
+
+    for (uint32_t r = 0; r < ROUNDS; r++) {
+        uint32_t value = 0;
+        coir_case cases[3] = {{w->lanes[r][0], COIR_RECV, &value, 77},
+                              {w->lanes[r][1], COIR_RECV, &value, 77},
+                              {NULL, COIR_RECV, &value, 77}};
+
+        if (sim_choose(2, 1)) coir_yield();
+        sim_expect(coir_select(cases, 2 + (int)sim_choose(2, 1), COIR_NOW) >= 0);
+        sim_expect_eq(value, 1);
+    }
+    world_done(&w->world);
+}
+
+// A select that may not wait is never told that nothing is ready while one case always is.
+void scene_select_one_instant(void)
+{
+    struct always w = {0};
+    uint32_t value = 1;
+
+    for (uint32_t r = 0; r < ROUNDS; r++) {
+        for (int k = 0; k < 2; k++) w.lanes[r][k] = make(1);
+        sim_expect_eq(coir_chan_send(w.lanes[r][0], &value, COIR_NOW), 0);
+    }
+    world_start(&w.world, 2, 2);
+    world_go(&w.world, carry, &w);
+    world_go(&w.world, take_at_once, &w);
+    world_end(&w.world);
+    for (uint32_t r = 0; r < ROUNDS; r++)
+        for (int k = 0; k < 2; k++) coir_chan_unref(w.lanes[r][k]);
+}
+
 // ---- A close, a cancel -------------------------------------------------------------------------
 
 struct ending {

@@ -9,6 +9,7 @@ void scene_looks_inside(void);
 void scene_timed_then_untimed(void);
 void scene_spawn_tree(void);
 void scene_sleepers(void);
+void scene_crowd(void);
 void scene_stop_while_parked(void);
 void scene_queue_overflow(void);
 void scene_hog(void);
@@ -39,6 +40,7 @@ void scene_freed_locks(void);
 
 void scene_select_ledger(void);
 void scene_selects_meet(void);
+void scene_select_one_instant(void);
 void scene_select_closed(void);
 void scene_select_canceled(void);
 void scene_timer(void);

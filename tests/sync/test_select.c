@@ -280,6 +280,64 @@ static int selects_meet(void *arg)
     return 0;
 }
 
+// ---- One instant ---------------------------------------------------------------------------
+
+enum { ROUNDS = 2000 };
+
+static coir_chan *banks[2];
+static int stop_carrying;
+
+// The value is in the next channel before it is out of the last one.
+static void carries(void)
+{
+    int from = 0, v = 1;
+
+    for (; !__atomic_load_n(&stop_carrying, __ATOMIC_RELAXED); from = 1 - from) {
+        put(banks[1 - from], v);
+        if (coir_chan_recv(banks[from], &v, COIR_NOW) < 0) break; // it was taken
+        coir_yield();
+    }
+    coir_waitgroup_done(&crowd);
+}
+
+static void *takes_at_once(void *arg)
+{
+    int v = 0;
+    coir_case cases[] = {recv_case(banks[0], &v), recv_case(banks[1], &v)};
+
+    (void)arg;
+    expect(coir_select(cases, 2, COIR_NOW) >= 0);
+    expect_eq(v, 1);
+    return NULL;
+}
+
+static int is_never_told_nothing_while_one_is_ready(void *arg)
+{
+    pthread_t thread;
+
+    (void)arg;
+    for (int i = 0; i < ROUNDS; i++) {
+        banks[0] = make(1);
+        banks[1] = make(1);
+        put(banks[0], 1);
+        stop_carrying = 0;
+        coir_waitgroup_add(&crowd, 1);
+        expect_eq(go(carries), 0);
+        if (i % 3) coir_yield();
+        if (i % 20) {
+            takes_at_once(NULL);
+        } else {
+            expect_eq(pthread_create(&thread, NULL, takes_at_once, NULL), 0);
+            pthread_join(thread, NULL);
+        }
+        __atomic_store_n(&stop_carrying, 1, __ATOMIC_RELAXED);
+        expect_eq(coir_waitgroup_wait(&crowd, COIR_FOREVER), 0);
+        coir_chan_unref(banks[0]);
+        coir_chan_unref(banks[1]);
+    }
+    return 0;
+}
+
 // ---- Close and cancel ----------------------------------------------------------------------
 
 static void selects_until_closed(coir_chan *a, coir_chan *b)
@@ -401,6 +459,7 @@ int main(void)
         expect_eq(coir_run(&config, waits_on_many, NULL), 0);
         for (int k = 0; k < 2; k++)
             expect_eq(coir_run(&config, selects_meet, &capacities[k]), 0);
+        expect_eq(coir_run(&config, is_never_told_nothing_while_one_is_ready, NULL), 0);
         expect_eq(coir_run(&config, close_wakes_selects, NULL), 0);
         for (int k = 0; k < 2; k++) kept[k] = make(1);
         expect_eq(coir_run(&config, leaves_a_select, NULL), 0);

@@ -99,15 +99,27 @@ Test(check, sees_a_wrong_count_of_idle_ps, .signal = SIGABRT)
 
 static struct g *any_timed(void)
 {
-    for (uint32_t i = 0; i < rt->sched.n_p; i++)
-        if (rt->sched.ps[i].timers.n > 1) return rt->sched.ps[i].timers.heap[1];
+    for (uint32_t i = 0; i < rt->sched.n_p; i++) {
+        struct timers *ts = &rt->sched.ps[i].timers;
+
+        if (ts->n > 1) return ts->owners[ts->heap[1].id];
+    }
     return NULL;
 }
 
 Test(check, sees_a_heap_out_of_order, .signal = SIGABRT)
 {
     quiet_world();
-    any_timed()->timer.key = 1;
+    struct timer *t = &any_timed()->timer;
+    struct timers *ts = load_own(&t->home);
+    t->key = ts->heap[ts->places[t->id]].key = 1;
+    check_world(rt);
+}
+
+Test(check, sees_an_entry_that_is_not_its_timers, .signal = SIGABRT)
+{
+    quiet_world();
+    any_timed()->timer.id ^= 1;
     check_world(rt);
 }
 
