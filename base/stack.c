@@ -351,7 +351,13 @@ void stack_put_slow(struct stack_cache *c)
 struct stack *stack_get_direct(struct stack_depot *d)
 {
     lock_acquire(&d->lock);
-    if (!d->free) grow_locked(d, 1);
+    if (!d->free) { // the first one alone, then as for a cache
+        uint32_t n = d->grows ? STACK_BATCH : 1;
+
+        d->grows = true;
+        want_locked(d, 2 * (n - 1));
+        grow_locked(d, n);
+    }
     struct stack *s = get_free_locked(d);
     lock_release(&d->lock);
     return s;

@@ -50,6 +50,7 @@ struct view {
     uint32_t state;
     uint64_t ticket;
     size_t used;   // of its stack, PARKED
+    size_t most;   // ever
     size_t copied; // the part of that which is in 'stack'
     alignas(16) char stack[COPY_BYTES];
 };
@@ -92,7 +93,10 @@ static bool copy(void *arg, struct g *g)
         v->used = v->copied = 0;
         if (v->state == G_DEAD) return false;
         peek(&v->g, g, sizeof(v->g));
+        v->most =
+            stack_used(&g->stack); // a walk holds the table's lock: its mapping is there
         if (v->state == G_PARKED) copy_stack(g, v);
+        if (v->most < v->used) v->most = v->used; // it ends in words of zero
         if (is_same(g, v)) return true;
     }
     v->state = G_RUNNING; // it parks and goes on all the time
@@ -142,6 +146,7 @@ static void tell(const struct view *v, coir_coroutine_info *ret)
         .fd = -1,
         .stack_bytes = g->stack.bytes,
         .stack_used = v->used,
+        .stack_most = v->most,
     };
     if (site) {
         ret->file = site->file;
@@ -356,7 +361,7 @@ static int say_coroutine(void *arg, const coir_coroutine_info *info)
         say(o, ", spawned at %s:%d (%s)", info->file, info->line, info->function);
     if (info->stack_used)
         say(o, ", stack %zu of %zu bytes", info->stack_used, info->stack_bytes);
-    say(o, "\n");
+    say(o, ", at most %zu\n", info->stack_most);
     for (int i = 0; i < info->n_frames; i++) say_frame(o, info->frames[i]);
     return o->err;
 }

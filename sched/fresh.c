@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "sched/fresh.h"
 
+#include "base/clock.h"
+#include "base/maybe.h"
 #include "base/panic.h"
 #include "base/platform.h"
 #include "sched/g.h"
@@ -76,11 +78,21 @@ struct g *fresh_pop_oldest(struct fresh *f)
 
 // ---- A thief --------------------------------------------------------------------------------
 
+bool fresh_too_soon(struct fresh *f)
+{
+    if (!f->light || fresh_len(f) == 0 || maybe("a thief comes soon")) return false;
+    // relaxed: a hint. Unsigned: where the processors' counts differ it comes.
+    return (uint64_t)(clock_cycles() - load_relaxed(&f->paid_at)) < FRESH_PAUSE;
+}
+
 // False: a filter that was installed after the start refuses it.
 static bool fence_for_both(struct fresh *f)
 {
-    // [FRESH-STEAL] heavy, pairs with [FRESH-POP]: claim is stored, now look at tail (F1).
-    if (f->light) return os_fence_heavy();
+    if (f->light) {
+        store_relaxed(&f->paid_at, clock_cycles()); // relaxed: a hint
+        // [FRESH-STEAL] heavy, pairs with [FRESH-POP]: claim is stored, now look at tail (F1).
+        return os_fence_heavy();
+    }
     // [FRESH-STEAL] seq_cst, pairs with [FRESH-POP]: the same.
     fence_seq_cst();
     return true;

@@ -23,6 +23,9 @@
 //     nobody holds it.
 // F3  tail - head <= FRESH_SIZE: a slot is overwritten only after head passed it. (claim may be
 //     taken back, so room is not counted from there.)
+// F4  A thief pays with a system call, its victim with an interrupt: 10 us between them. So thieves
+//     come once in FRESH_PAUSE; what is spawned faster than that overflows, which costs no fence.
+//     One that came for every two or three beside one who spawns without end kept it from spawning.
 //
 // Source: the THE protocol of Cilk-5 (Frigo, Leiserson, Randall, "The implementation of the Cilk-5
 // multithreaded language", PLDI 1998). Changed: a thief takes half at once, so it has a claim of
@@ -45,9 +48,11 @@
 struct g;
 
 #ifdef COIR_MODEL
-#define FRESH_SIZE 4u // small, so that seeds meet full and wrap
+#define FRESH_SIZE 4u    // small, so that seeds meet full and wrap
+#define FRESH_PAUSE 1500 // a few looks of a thief
 #else
-#define FRESH_SIZE 1024u // a batch of spawns stays here
+#define FRESH_SIZE 1024u   // a batch of spawns stays here
+#define FRESH_PAUSE 300000 // cycles, some 100 us: between two thieves' fences
 #endif
 
 struct fresh {
@@ -58,6 +63,7 @@ struct fresh {
     alignas(CACHE_LINE) atomic_u32 tail;
     alignas(CACHE_LINE) atomic_u32 head;
     atomic_u32 claim;
+    atomic_i64 paid_at; // cycles: when a thief last paid
     struct lock lock;
     alignas(CACHE_LINE) atomic_ptr(struct g) slots[FRESH_SIZE];
 };
@@ -109,6 +115,9 @@ struct g *fresh_pop_oldest(struct fresh *f);
 // The owner of 'to', which is empty, takes the older half of 'from', rounded up. The newest of
 // these is returned to be run, the others stand in 'to'. NULL: nothing there, or another thief is.
 struct g *fresh_steal(struct fresh *to, struct fresh *from);
+
+// A thief. True: something stands there, but another one came a moment ago (F4).
+bool fresh_too_soon(struct fresh *f);
 
 // Anybody: how many might be there. A hint unless a fence orders it (decision 10).
 static inline uint32_t fresh_len(struct fresh *f)

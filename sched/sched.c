@@ -240,7 +240,8 @@ static bool waits_in_vain(struct p *v)
     return true;
 }
 
-static struct g *steal_round(struct m *m, bool last)
+// *ret_later: new ones stand somewhere and a thief comes too soon (F4).
+static struct g *steal_round(struct m *m, bool last, bool *ret_later)
 {
     struct sched *s = m->sched;
     uint32_t from = rand_below(&m->p->rand, s->n_p);
@@ -253,17 +254,20 @@ static struct g *steal_round(struct m *m, bool last)
         run_timers(m, &v->timers); // it may be busy, or stuck
         if ((g = runq_pop(&m->p->runq))) return g;
         if (runq_empty(&v->runq)) continue;
-        if ((g = fresh_steal(&m->p->runq.fresh, &v->runq.fresh))) return g;
+        if (fresh_too_soon(&v->runq.fresh))
+            *ret_later = true;
+        else if ((g = fresh_steal(&m->p->runq.fresh, &v->runq.fresh)))
+            return g;
         if ((g = runq_steal(&m->p->runq, &v->runq, last && waits_in_vain(v)))) return g;
     }
     return NULL;
 }
 
-static struct g *steal(struct m *m)
+static struct g *steal(struct m *m, bool *ret_later)
 {
     if (m->sched->n_p == 1 || !idle_spin_begin(m)) return NULL;
     for (int i = 1; i <= SPIN_ROUNDS; i++) {
-        struct g *g = steal_round(m, i == SPIN_ROUNDS);
+        struct g *g = steal_round(m, i == SPIN_ROUNDS, ret_later);
 
         if (g) {
             struct p_counts *c = &m->p->counts;
@@ -315,6 +319,7 @@ static struct g *find_work(struct m *m)
 {
     if (m->sched->seeded) return find_seeded(m, m->sched->seeded);
     for (;;) {
+        bool later = false;
         struct g *g;
 
         // [EXIT-SEEN] acquire, pairs with [EXIT-SET].
@@ -347,8 +352,12 @@ static struct g *find_work(struct m *m)
             continue;
         }
         if ((g = take_global(m, global_share(m->sched)))) return g;
-        if ((g = steal(m))) return g;
+        if ((g = steal(m, &later))) return g;
         if (m->sched->n_p > 1 && stack_depot_ahead(&m->sched->depot)) continue;
+        if (later) { // it would be up again at once
+            os_pause();
+            continue;
+        }
         ready_ops(m, idle_sleep(m));
     }
 }

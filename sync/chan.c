@@ -23,6 +23,7 @@
 #include "sync/chan.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 
 #include "base/atomic.h"
@@ -34,6 +35,11 @@
 #include "sched/park.h"
 
 #define SIZE_MOST ((size_t)64 << 10)
+#ifdef COIR_MODEL
+#define CLOSE_BATCH 2
+#else
+#define CLOSE_BATCH 64 // waiters that a close wakes at a time
+#endif
 
 struct coir_chan {
     // Constant.
@@ -262,13 +268,23 @@ int coir_chan_recv(coir_chan *c, void *ret_value, int64_t deadline)
 
 // ---- Close ---------------------------------------------------------------------------------
 
-// Claims all that wait on 'queue'; those that were claimed already are dropped (C4).
-static void claim_all_locked(struct list *queue, int32_t how, struct list *woken)
+// Claims up to 'most' that wait on 'queue'; those that were claimed already are dropped (C4).
+// The number claimed.
+static int claim_some_locked(struct list *queue, int32_t how, int most,
+                             struct list *woken)
 {
-    for (struct waiter *w; (w = claim_locked(queue));) {
+    int n = 0;
+
+    for (struct waiter *w; n < most && (w = claim_locked(queue)); n++) {
         w->task->outcome = how | (int32_t)w->tag;
         list_push_back(woken, &w->node);
     }
+    return n;
+}
+
+static void claim_all_locked(struct list *queue, int32_t how, struct list *woken)
+{
+    claim_some_locked(queue, how, INT_MAX, woken);
 }
 
 static void ready_all(struct list *woken)
@@ -277,6 +293,18 @@ static void ready_all(struct list *woken)
         ready(container_of(n, struct waiter, node)->task);
 }
 
+// A closed channel's next waiters. True: there may be more.
+static bool claim_closed_locked(coir_chan *c, struct list *woken)
+{
+    int n = claim_some_locked(&c->receivers, CHAN_SHUT, CLOSE_BATCH, woken);
+
+    n += claim_some_locked(&c->senders, CHAN_SHUT, CLOSE_BATCH - n, woken);
+    return n == CLOSE_BATCH;
+}
+
+// Nobody comes to wait any more: those who do are woken a batch at a time, while what was read of
+// them for the claim is still in the cache. In between a woken one may free the channel (C5): the
+// batches have a reference of their own.
 int coir_chan_close(coir_chan *c)
 {
     struct list woken;
@@ -291,10 +319,17 @@ int coir_chan_close(coir_chan *c)
         return err;
     }
     c->closed = true;
-    claim_all_locked(&c->receivers, CHAN_SHUT, &woken);
-    claim_all_locked(&c->senders, CHAN_SHUT, &woken);
+    bool more = claim_closed_locked(c, &woken);
+    coir_chan *kept = more ? coir_chan_ref(c) : NULL;
     bias_release(&c->lock, alone);
     ready_all(&woken);
+    while (more) {
+        bias_acquire(&c->lock, alone);
+        more = claim_closed_locked(c, &woken);
+        bias_release(&c->lock, alone);
+        ready_all(&woken);
+    }
+    coir_chan_unref(kept);
     return 0;
 }
 

@@ -71,6 +71,9 @@ typedef struct coir_coroutine_info {
     size_t stack_used;  // PARKED: what is in use now; else 0
     int n_frames;       // PARKED: of its backtrace, COIR_FRAMES_MAX at most; else 0
     void *frames[COIR_FRAMES_MAX]; // return addresses, innermost first
+    size_t
+        stack_most; // high-water mark: the most that was ever in use of this stack, by this
+                    // coroutine or by one before it, since its pages were last new
 } coir_coroutine_info;
 
 // Takes one coroutine; what it returns other than 0 ends the walk. Runs without any lock of the

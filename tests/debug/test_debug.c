@@ -115,6 +115,7 @@ static int note(void *arg, const coir_coroutine_info *info)
     expect(strstr(info->file, "test_debug.c"));
     expect(info->since > 0 && info->since <= coir_now());
     expect(info->stack_used > 200 && info->stack_used < info->stack_bytes);
+    expect(info->stack_most >= info->stack_used && info->stack_most < info->stack_bytes);
     return 0;
 }
 
@@ -318,6 +319,55 @@ static void the_dump_names_the_function_that_waits(void)
     close(pipe_ends[0]);
 }
 
+// High-water mark: what a call used that is over, beside what the wait uses.
+__attribute__((noinline)) static void goes_deep(void)
+{
+    char *frame = __builtin_alloca(20000); // stays on this stack under ASan too
+
+    memset(frame, 1, 20000);
+    __asm__ volatile("" ::"r"(frame) : "memory");
+}
+
+static void goes_deep_and_waits(void)
+{
+    goes_deep();
+    expect_eq(coir_chan_recv(gate, NULL, COIR_FOREVER), -EPIPE);
+}
+
+static int how_deep(void *arg, const coir_coroutine_info *info)
+{
+    if (info->state != COIR_PARKED) return 0;
+    printf("%zu of %zu bytes in use, at most %zu\n", info->stack_used, info->stack_bytes,
+           info->stack_most);
+    expect(info->stack_used < 16000);
+    expect(info->stack_most > 20000 && info->stack_most < info->stack_bytes);
+    ++*(int *)arg;
+    return 0;
+}
+
+static void the_dump_says_how_deep_it_was(void)
+{
+    coir_runtime *rt;
+    int n = 0;
+
+    expect_eq(coir_start(&config, &rt), 0);
+    expect_eq(coir_chan_make(0, 0, &gate), 0);
+    expect_eq(coir_go_on(rt, goes_deep_and_waits), 0);
+    // One of another size too, whose mapping goes when it ends.
+    expect_eq(coir_go_with(coir_opts(.rt = rt, .stack_bytes = 1 << 20),
+                           goes_deep_and_waits),
+              0);
+    until_parked(rt, 2);
+    expect_eq(coir_each(rt, how_deep, &n), 0);
+    expect_eq(n, 2);
+    char *text = dump_of(rt);
+    const char *most = strstr(text, ", at most ");
+    expect(most && strtoul(most + strlen(", at most "), NULL, 10) > 20000);
+    free(text);
+    end_crowd(rt);
+    expect_eq(coir_stop(rt, COIR_FOREVER), 0);
+}
+
 static void a_dump_into_a_closed_pipe_is_an_error(void)
 {
     coir_runtime *rt;
@@ -396,6 +446,7 @@ int main(void)
     the_dump_names_the_function_that_waits();
     config.driver = COIR_DRIVER_EPOLL;
     the_dump_names_the_function_that_waits();
+    the_dump_says_how_deep_it_was();
     a_dump_into_a_closed_pipe_is_an_error();
     expect_eq(coir_run(&config, looks_at_itself, NULL), 0);
     bad_values_are_refused();

@@ -8,6 +8,7 @@
 #include <criterion/criterion.h>
 #include <pthread.h>
 
+#include "base/clock.h"
 #include "base/platform.h"
 #include "sched/g.h"
 #include "tests/lib/test.h"
@@ -102,6 +103,35 @@ Test(fresh, while_another_thief_is_there_nobody_waits)
     store_relaxed(&from->claim, 0); // taken back
     lock_release(&from->lock);
     cr_assert_eq(fresh_pop(from), &gs[0]);
+}
+
+// True if it is ever so, right behind a payment: this thread may lose its processor in between.
+static bool once_too_soon(struct fresh *f)
+{
+    for (int i = 0; i < 100000; i++) {
+        store_relaxed(&f->paid_at, clock_cycles());
+        if (fresh_too_soon(f)) return true;
+    }
+    return false;
+}
+
+Test(fresh, a_thief_comes_once_in_a_while)
+{
+    struct fresh *from = fresh_at(3), *to = a_thief();
+
+    if (!os_fence_heavy_get()) cr_skip_test("no heavy fence here");
+    cr_assert_not(once_too_soon(from), "nothing stands there");
+    for (int i = 0; i < 4; i++) cr_assert(fresh_push(from, &gs[i]));
+    store_relaxed(&from->paid_at, 0);
+    cr_assert_not(fresh_too_soon(from), "nobody came yet");
+    cr_assert_eq(fresh_steal(to, from), &gs[1]);
+    cr_assert_neq(load_relaxed(&from->paid_at), 0);
+    cr_assert(once_too_soon(from));
+    store_relaxed(&from->paid_at, clock_cycles() - FRESH_PAUSE);
+    cr_assert_not(fresh_too_soon(from), "that was long ago");
+    start_at(from, 3, false);
+    cr_assert(fresh_push(from, &gs[0]));
+    cr_assert_not(once_too_soon(from), "with equal fences nobody pays for two");
 }
 
 // ---- One owner, two thieves ----------------------------------------------------------------

@@ -161,6 +161,22 @@ Test(stack, nothing_is_mapped_after_the_end, .init = start)
     cr_assert_not(readable(low_b));
 }
 
+Test(stack, a_thread_without_a_cache_makes_one_then_batches, .init = start,
+     .fini = finish)
+{
+    struct stack *s[3];
+    uint32_t made, n_free;
+
+    for (int i = 0; i < 3; i++) s[i] = stack_get_direct(&depot);
+    stack_depot_count(&depot, &made, &n_free);
+    cr_assert_eq(made, 1 + STACK_BATCH);
+    cr_assert_eq(n_free, STACK_BATCH - 2);
+    cr_assert(stack_depot_ahead(&depot),
+              "a worker with nothing to do makes as many again");
+    for (int i = 0; i < 3; i++) stack_put_direct(&depot, s[i]);
+    cr_assert_not(stack_depot_ahead(&depot), "they are given back: no more are needed");
+}
+
 // ---- Memory given back -------------------------------------------------------------------------
 
 // Gives everything back that a second's share allows, as sysmon would.
