@@ -219,12 +219,21 @@ static int cancel_and_drain(coir_runtime *rt, int64_t deadline)
     }
 }
 
+// The caller stands in rt, or in a turn of another one that is taken from there, however far out.
+static bool is_inside(const coir_runtime *rt)
+{
+    struct m *m = m_self();
+
+    while (m && m->sched != &rt->sched) m = m->outer;
+    return m != NULL;
+}
+
 int coir_stop(coir_runtime *rt, int64_t deadline)
 {
     int err;
 
     if (!rt) return -EINVAL;
-    if (runtime_self() == rt) return -EDEADLK;
+    if (is_inside(rt)) return -EDEADLK;
     if (runtime_here(rt) < 0) return -EPERM;
     if (rt->sched.hosted && (err = runtime_take_turns(rt)) < 0) return err;
     // [STOP-ONE] acq_rel, pairs with itself: one at a time.

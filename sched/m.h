@@ -67,6 +67,7 @@ struct m {
     struct g *picked;      // taken from the queue by who left last, for the main loop
     bool has_more;         // hosted: the last turn left something to do
     struct m *next_hosted; // of the same thread
+    struct m *outer;       // hosted, in a turn: the M whose coroutine takes it, or NULL
     struct context context;
     struct arch_call
         capture; // of the spawn stub, from its call to the commit that follows
