@@ -94,6 +94,9 @@ static int start_with(coir_runtime *rt, enum poller_kind kind, bool hosted)
     rt->sched.thread_start = c->thread_start;
     rt->sched.thread_stop = c->thread_stop;
     rt->sched.thread_arg = c->thread_arg;
+    rt->sched.switch_in = c->switch_in;
+    rt->sched.switch_out = c->switch_out;
+    rt->sched.switch_arg = c->switch_arg;
     rt->sched.ending = scope_coroutine_ends;
     rt->sched.on_big_stack = coir_on_big_stack;
     rt->sched.log = c->log;

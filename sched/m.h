@@ -61,7 +61,8 @@ struct m {
     bool coming;   // counted in idle's n_coming
     bool ends;     // has nothing to do and was not wanted for a while
     bool
-        detours; // each switch goes over its own stack: somebody is pinned here (pin.h), or hosted
+        detours; // each switch goes over its own stack: somebody is pinned here (pin.h), it is
+                 // hosted, or a host is told of switches
     bool spoiled;          // who was pinned here has ended: it runs nobody any more
     struct g *pinned;      // who is pinned here, or NULL
     struct g *picked;      // taken from the queue by who left last, for the main loop
