@@ -31,6 +31,13 @@ void bias_owner_put(struct bias_owner *owner)
     store_release(&owner->taken, 0);
 }
 
+void bias_forked(void)
+{
+    // relaxed, all: there is one thread
+    for (int i = 0; i < OWNERS; i++)
+        if (!load_relaxed(&owners[i].inside)) store_relaxed(&owners[i].taken, 0);
+}
+
 void bias_take_away(struct bias *b, struct bias_owner *owner)
 {
     store_relaxed(&b->thread, &bias_nobody); // relaxed: the fence follows

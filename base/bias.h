@@ -59,6 +59,9 @@ extern struct bias_owner bias_stranger, bias_nobody;
 // fences are to be had.
 struct bias_owner *bias_owner_get(void);
 void bias_owner_put(struct bias_owner *owner);
+// In the child of a fork, whose only thread is inside of nothing: the notes of the other threads
+// are there to be had again. Who was inside of a lock is so for ever, and nobody gets it (B4).
+void bias_forked(void);
 
 #ifdef COIR_MODEL
 #define BIAS_AFTER 3u

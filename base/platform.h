@@ -41,17 +41,21 @@ bool os_fence_heavy_get(void);
 
 struct memory; // base/memory.h; NULL: libc's
 
+struct os_thread_told;
+
 struct os_thread {
     uintptr_t handle;
+    struct os_thread_told *told;
 };
 
 // Starts fn(arg) on a thread of its own, all signals blocked but the synchronous ones and
-// SIGPROF, named 'name' (15 characters). What it is told lies in 'mem' until it runs.
-// 0 | -EAGAIN | -ENOMEM
+// SIGPROF, named 'name' (15 characters). What it is told lies in 'mem' until it is joined, so that
+// the first that a host's allocator sees of a thread is what fn does. 0 | -EAGAIN | -ENOMEM
 int os_thread_start(struct os_thread *ret_thread, void (*fn)(void *), void *arg,
                     const char *name, const struct memory *mem);
 void os_thread_join(struct os_thread thread);
-void os_thread_detach(struct os_thread thread); // instead of a join
+// Instead of a join, where 'mem' was NULL.
+void os_thread_detach(struct os_thread thread);
 
 // From now on os_now says on this thread what stands in *clock, which it alone writes, and a sleep
 // until a time of that clock lasts as long as it still has to go; NULL: the kernel's clock again.

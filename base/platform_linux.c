@@ -142,7 +142,7 @@ void platform_signals(sigset_t *ret_blocked)
         sigdelset(ret_blocked, kept[i]);
 }
 
-struct thread_start {
+struct os_thread_told {
     void (*fn)(void *);
     void *arg;
     char name[16];
@@ -152,43 +152,47 @@ struct thread_start {
 
 static void *thread_main(void *arg)
 {
-    struct thread_start start = *(struct thread_start *)arg;
+    struct os_thread_told told = *(struct os_thread_told *)arg;
 
-    MEMORY_PUT(start.memory, arg, struct thread_start, 1);
-    pthread_setname_np(pthread_self(), start.name);
-    fork_gives_back(&start.mask);
-    start.fn(start.arg);
+    if (!told.memory)
+        MEMORY_PUT(NULL, arg, struct os_thread_told, 1); // it may be detached
+    pthread_setname_np(pthread_self(), told.name);
+    fork_gives_back(&told.mask);
+    told.fn(told.arg);
     return NULL;
 }
 
 int os_thread_start(struct os_thread *ret_thread, void (*fn)(void *), void *arg,
                     const char *name, const struct memory *mem)
 {
-    struct thread_start *start =
-        fault_here(FAULT_THREAD) ? NULL : MEMORY_GET(mem, struct thread_start, 1);
+    struct os_thread_told *told =
+        fault_here(FAULT_THREAD) ? NULL : MEMORY_GET(mem, struct os_thread_told, 1);
     sigset_t blocked, before;
     pthread_t thread;
 
-    if (!start) return -EAGAIN;
-    *start = (struct thread_start){.fn = fn, .arg = arg, .memory = mem};
-    strncat(start->name, name, sizeof(start->name) - 1);
+    if (!told) return -EAGAIN;
+    *told = (struct os_thread_told){.fn = fn, .arg = arg, .memory = mem};
+    strncat(told->name, name, sizeof(told->name) - 1);
 
     platform_signals(&blocked);
     pthread_sigmask(SIG_SETMASK, &blocked, &before);
-    start->mask = *fork_mask_of(&before);
-    int err = pthread_create(&thread, NULL, thread_main, start);
+    told->mask = *fork_mask_of(&before);
+    int err = pthread_create(&thread, NULL, thread_main, told);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (err) {
-        MEMORY_PUT(mem, start, struct thread_start, 1);
+        MEMORY_PUT(mem, told, struct os_thread_told, 1);
         return -err;
     }
-    ret_thread->handle = (uintptr_t)thread;
+    *ret_thread =
+        (struct os_thread){.handle = (uintptr_t)thread, .told = mem ? told : NULL};
     return 0;
 }
 
 void os_thread_join(struct os_thread thread)
 {
     pthread_join((pthread_t)thread.handle, NULL);
+    if (thread.told)
+        MEMORY_PUT(thread.told->memory, thread.told, struct os_thread_told, 1);
 }
 
 void os_thread_detach(struct os_thread thread)

@@ -54,6 +54,8 @@ MORE = {
     "blocking_pool": ("100 in usleep(100 ms) by coir_blocking", 100, 100, 0, (2,)),
     "hog_echo": ("echo's p99 beside a hog on each worker", 2000, 2000, 2000, (2,)),
     "tail": ("echo's p99, half of them compute 2 ms", 4000, 4000, 4000, (2,)),
+    "spawn_thread": ("spawn from an ordinary thread", 1000000, 20000, 0, (1, 2)),
+    "handover": ("a thread hands over (threads: futex)", 200000, 200000, 0, (1, 2)),
     "wake": ("a byte wakes a sleeping worker", 2000, 2000, 2000, (2,)),
     "idle": ("a million parked (threads: 5,000), idle", 1000000, 5000, 1000000, (2,)),
     "file": ("cached random reads of 4 KiB, 64 at once", 200000, 200000, 0, (1, 2)),

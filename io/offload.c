@@ -147,8 +147,8 @@ static void helper_main(void *arg)
     pool->n_threads--;
     if (pool->closer) parker_unpark(pool->closer);
     lock_release(&pool->lock);
-    if (config.thread_stop) config.thread_stop(config.thread_arg);
     join(config.memory, before); // H4: it is on its way out
+    if (config.thread_stop) config.thread_stop(config.thread_arg);
 }
 
 // ---- Jobs -------------------------------------------------------------------------------------

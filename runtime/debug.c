@@ -22,6 +22,7 @@
 #include <string.h>
 
 #include "arch/context.h"
+#include "base/bias.h"
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/panic.h"
@@ -454,6 +455,7 @@ void runtime_forked(void)
     list_lock = (struct lock){0}; // whoever held it is not here
     coir_gdb_runtimes_ = NULL;
     hosted_forked();
+    bias_forked();
 }
 
 void runtime_delist(coir_runtime *rt)

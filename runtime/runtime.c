@@ -94,6 +94,9 @@ static int start_with(coir_runtime *rt, enum poller_kind kind, bool hosted)
     rt->sched.thread_start = c->thread_start;
     rt->sched.thread_stop = c->thread_stop;
     rt->sched.thread_arg = c->thread_arg;
+    rt->sched.switch_in = c->switch_in;
+    rt->sched.switch_out = c->switch_out;
+    rt->sched.switch_arg = c->switch_arg;
     rt->sched.ending = scope_coroutine_ends;
     rt->sched.on_big_stack = coir_on_big_stack;
     rt->sched.log = c->log;
@@ -219,12 +222,21 @@ static int cancel_and_drain(coir_runtime *rt, int64_t deadline)
     }
 }
 
+// The caller stands in rt, or in a turn of another one that is taken from there, however far out.
+static bool is_inside(const coir_runtime *rt)
+{
+    struct m *m = m_self();
+
+    while (m && m->sched != &rt->sched) m = m->outer;
+    return m != NULL;
+}
+
 int coir_stop(coir_runtime *rt, int64_t deadline)
 {
     int err;
 
     if (!rt) return -EINVAL;
-    if (runtime_self() == rt) return -EDEADLK;
+    if (is_inside(rt)) return -EDEADLK;
     if (runtime_here(rt) < 0) return -EPERM;
     if (rt->sched.hosted && (err = runtime_take_turns(rt)) < 0) return err;
     // [STOP-ONE] acq_rel, pairs with itself: one at a time.

@@ -89,6 +89,8 @@ struct g {
 
     // Its own, while it does not run and there is C++ in the process; empty when it is DEAD.
     struct os_exceptions exceptions;
+    void *
+        host_slot; // what the host keeps of it, where it is told of switches; NULL when DEAD
 
     // Atomic: what a cancel has to reach while the wait is OPEN_IO (park.c).
     atomic_ptr(struct poller) io_poller;

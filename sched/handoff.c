@@ -134,7 +134,10 @@ bool handoff_serve(struct sched *s)
 
 void handoff_lost(struct m *m)
 {
-    if (!m->p) return;
+    if (!m->p) {
+        store_relaxed(&m->hold.at, P_RT); // relaxed: own (P2)
+        return;
+    }
     m->lost = m->p;
     m->p = NULL;
     m->away = true;

@@ -78,6 +78,7 @@ static struct host_thread come_in(struct m *m)
         *m->exceptions = (struct os_exceptions){0};
     }
     m->in_turn = true;
+    m->outer = was.self;
     os_self_set(m);
     context_adopt(&m->context); // the host may call from another stack each time
     return was;
@@ -89,6 +90,7 @@ static void go_out(struct m *m, const struct host_thread *was)
     os_self_set(was->self);
     if (m->exceptions) *m->exceptions = was->exceptions;
     *m->errno_here = was->its_errno;
+    m->outer = NULL;
     m->in_turn = false;
 }
 

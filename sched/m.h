@@ -61,12 +61,14 @@ struct m {
     bool coming;   // counted in idle's n_coming
     bool ends;     // has nothing to do and was not wanted for a while
     bool
-        detours; // each switch goes over its own stack: somebody is pinned here (pin.h), or hosted
+        detours; // each switch goes over its own stack: somebody is pinned here (pin.h), it is
+                 // hosted, or a host is told of switches
     bool spoiled;          // who was pinned here has ended: it runs nobody any more
     struct g *pinned;      // who is pinned here, or NULL
     struct g *picked;      // taken from the queue by who left last, for the main loop
     bool has_more;         // hosted: the last turn left something to do
     struct m *next_hosted; // of the same thread
+    struct m *outer;       // hosted, in a turn: the M whose coroutine takes it, or NULL
     struct context context;
     struct arch_call
         capture; // of the spawn stub, from its call to the commit that follows

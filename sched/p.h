@@ -27,7 +27,8 @@
 // P1  IDLE -> HELD is a compare-and-swap by whoever takes it and moves the epoch: an M that comes
 //     back with an old word fails.
 // P2  Outside its note says USER; that is the last store before control returns to user code, after
-//     the predecessor's parking was finished. Everywhere else it says RT, without a P too.
+//     the predecessor's parking was finished. Everywhere else it says RT, without a P too, but for
+//     the user code of a coroutine whose M lost its P in a hook of the host's.
 // P3  The thread that it was stolen from learns so at its next entry, which finds another epoch,
 //     and from then on holds no P (m->p is NULL) until it takes an idle one.
 // P4  A call costs its M two stores and two looks, and no locked instruction: who asks, once in

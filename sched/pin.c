@@ -54,7 +54,7 @@ int sched_unpin(void)
     if (--m->g->pins > 0) return 0;
     m->g->home = NULL;
     m->pinned = NULL;
-    m->detours = false;
+    m->detours = sched_tells(m->sched);
     pin_unreserve(m->sched);
     return 0;
 }

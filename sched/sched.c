@@ -486,15 +486,50 @@ void sched_leave_g(uintptr_t value)
 
 // ---- The worker thread -----------------------------------------------------------------------
 
-static void run(struct m *m, struct g *g)
+// A hook of the host's is user code (I8): while it runs the P can be taken, and its calls are an
+// ordinary thread's, for it stands on no coroutine. Where the P was taken, g runs all the same, as
+// one does whose thread was stuck.
+static void tell_in(struct m *m, struct g *g)
+{
+    struct sched *s = m->sched;
+
+    if (!s->switch_in) return;
+    sched_leave(m);
+    os_self_set(NULL);
+    s->switch_in(s->switch_arg, g->id, &g->host_slot);
+    os_self_set(m);
+    sched_enter_as(m);
+}
+
+// g has left, and nobody can run it before finish_left. To who looks from outside it is still here.
+static void tell_out(struct m *m, struct g *g, bool ends)
+{
+    struct sched *s = m->sched;
+    bool holds = m->p != NULL;
+
+    m->g = g;
+    if (holds) sched_leave(m);
+    os_self_set(NULL);
+    if (s->switch_out) s->switch_out(s->switch_arg, g->id, &g->host_slot, ends);
+    os_self_set(m);
+    if (holds) sched_enter_as(m);
+    if (!m->p) handoff_back(m); // before g may end (H3)
+    m->g = NULL;
+    if (ends) g->host_slot = NULL;
+}
+
+// 'told' is constant where this is called: who is not told pays nothing.
+__attribute__((always_inline)) static inline void run(struct m *m, struct g *g, bool told)
 {
     // W3: what was found may be the first of many.
     if (idle_spin_end(m)) idle_wake(m->sched);
     g_run(g);
     m->g = g;
+    if (told) tell_in(m, g);
     choice_point();
     context_switch(&m->context, &g->context, m, false);
     if (m->exceptions) *m->exceptions = (struct os_exceptions){0};
+    if (told) tell_out(m, g, m->left_how == LEAVE_END);
     finish_left(m);
 }
 
@@ -529,7 +564,10 @@ uint32_t sched_run_queued(struct m *m, uint32_t most)
 {
     uint32_t n = 0;
 
-    for (struct g *g; n < most && (g = find_queued(m)); n++) run(m, g);
+    if (sched_tells(m->sched))
+        for (struct g *g; n < most && (g = find_queued(m)); n++) run(m, g, true);
+    else
+        for (struct g *g; n < most && (g = find_queued(m)); n++) run(m, g, false);
     return n;
 }
 
@@ -557,30 +595,33 @@ static int start_here(struct m *m)
     return err;
 }
 
-void sched_m_main(void *arg)
+__attribute__((always_inline)) static inline void run_all(struct m *m, bool told)
 {
-    struct m *m = arg;
+    for (struct g *g; (g = find_work(m));)
+        if (pin_fits(m, g))
+            run(m, g, told);
+        else
+            pin_pass_on(m, g);
+}
+
+static void live(struct m *m)
+{
     struct sched *s = m->sched;
     // The pump's handler too must not need room on the stack of a coroutine.
     bool wants_altstack = s->altstacks || s->handoff.pump_signal;
     void *altstack = wants_altstack ? os_altstack_begin() : NULL;
 
     os_self_set(m);
-    if (s->seeded) {
-        os_clock_set(&s->seeded->clock);
-        m->detours = true;
-    }
+    if (s->seeded) os_clock_set(&s->seeded->clock);
+    m->detours = s->seeded || sched_tells(s);
     if (start_here(m) < 0) {
         idle_retire(m);
     } else {
-        if (s->thread_start) s->thread_start(s->thread_arg);
         idle_take_given(m);
-        for (struct g *g; (g = find_work(m));)
-            if (pin_fits(m, g))
-                run(m, g);
-            else
-                pin_pass_on(m, g);
-        if (s->thread_stop) s->thread_stop(s->thread_arg);
+        if (sched_tells(s))
+            run_all(m, true);
+        else
+            run_all(m, false);
         poller_shut(m->poller);
     }
     os_pump_put(m->pump);
@@ -591,6 +632,16 @@ void sched_m_main(void *arg)
     os_clock_set(NULL);
     os_self_set(NULL);
     os_altstack_end(altstack);
+}
+
+void sched_m_main(void *arg)
+{
+    struct m *m = arg;
+    struct sched *s = m->sched;
+
+    if (s->thread_start) s->thread_start(s->thread_arg);
+    live(m);
+    if (s->thread_stop) s->thread_stop(s->thread_arg);
     sched_note_thread(s, -1);
     // [M-ENDED] release, pairs with [M-REUSED]: the last access but that of its kernel half.
     store_release(&m->ended, 1);

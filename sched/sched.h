@@ -46,6 +46,10 @@ struct sched {
     enum poller_kind poller_kind;
     void (*thread_start)(void *), (*thread_stop)(void *);
     void *thread_arg;
+    // The host's, told of each stretch that a coroutine runs (run_told); NULL, both: it is not.
+    void (*switch_in)(void *arg, uint64_t id, void **slot);
+    void (*switch_out)(void *arg, uint64_t id, void **slot, int ends);
+    void *switch_arg;
     // The runtime's, called on a coroutine that keeps a scope or locals, when its function has
     // returned 'value'.
     void (*ending)(struct g *g, uintptr_t value);
@@ -179,6 +183,12 @@ static inline void sched_go_out(struct sched *s)
 {
     // [OUTSIDE-OUT] release, pairs with [OUTSIDE-NONE]: the last access.
     add_release(&s->outsiders, (uint32_t)-1);
+}
+
+// A host is told of switches: each of them goes over the M's own stack, from where it is.
+static inline bool sched_tells(const struct sched *s)
+{
+    return s->switch_in || s->switch_out;
 }
 
 // Writes the coarse clock; a clock read.

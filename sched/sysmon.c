@@ -172,6 +172,7 @@ static void sysmon_main(void *arg)
     uint32_t calm = 0;
     bool soon = false;
 
+    if (s->thread_start) s->thread_start(s->thread_arg);
     while (!load_relaxed(&s->sysmon.stop)) { // relaxed: sysmon_stop joins
         if (calm < SYSMON_CALM)              // a stop does not wait for the next look
             os_futex_wait(&s->sysmon.stop, 0,
@@ -185,6 +186,7 @@ static void sysmon_main(void *arg)
         int64_t earliest = clock_after(SYSMON_LOOK_NS);
         if (sleep_deep(s, again > earliest ? again : earliest)) calm = 0;
     }
+    if (s->thread_stop) s->thread_stop(s->thread_arg);
 }
 
 int sysmon_start(struct sched *s)

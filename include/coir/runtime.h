@@ -68,8 +68,10 @@ typedef struct coir_config {
     coir_log_fn
         *log; // default: silent; then failures say no more than their return value
     void *log_arg;
-    void (*thread_start)(
-        void *); // called first and last on every thread the runtime makes
+    // Called with thread_arg first and last on every thread that the runtime makes: workers,
+    // helpers, and the one that watches. They need not be quick; they must not call coir. Either
+    // may be NULL.
+    void (*thread_start)(void *);
     void (*thread_stop)(void *);
     void *thread_arg;
     coir_switch
@@ -87,6 +89,23 @@ typedef struct coir_config {
     int64_t stop_ns; // coir_run's patience with those who do not end, default 5 s
     uint64_t seed; // other than 0: a run that can be repeated, of one worker, in an order
                    // drawn by this number, on a clock of its own: docs/seed.md
+
+    // For a host that keeps a context of its own in each thread (an interpreter's state, a
+    // tracer's span): called with switch_arg on the thread that runs a coroutine, right before
+    // the coroutine begins or goes on there, and right after it stopped there, whether it waits,
+    // yields or ends. The calls come in pairs on one thread, no other coroutine of this runtime
+    // runs on that thread in between, and the 'out' has returned before the next 'in' of the same
+    // coroutine begins elsewhere. 'id' is its coir_id; '*slot' is the host's own, a word for each
+    // coroutine, NULL at first; after 'ends' it is gone: what it points to is to be freed then.
+    // They run on the thread's own stack and not on the coroutine, whatever its stack is; coir
+    // calls in them are an ordinary thread's, and may not wait. One that takes long is treated as
+    // code that computes or blocks: other coroutines go on elsewhere. They must not throw. Calls
+    // that change stacks without leaving the coroutine (coir_on_big_stack), and what a helper runs
+    // for it (coir_blocking), are not told. Either may be NULL; where both are, a switch costs
+    // nothing more, else it goes by the thread's own stack: docs/embedding.md.
+    void (*switch_in)(void *arg, uint64_t id, void **slot);
+    void (*switch_out)(void *arg, uint64_t id, void **slot, int ends);
+    void *switch_arg;
 } coir_config;
 
 // What a runtime has become. COIR_INFO_INIT fills .size.

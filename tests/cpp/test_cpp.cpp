@@ -144,6 +144,151 @@ int many_throw_at_once(void *)
     return coir_waitgroup_wait(&all, COIR_FOREVER);
 }
 
+// ---- Scopes ------------------------------------------------------------------------------------
+
+struct counted {
+    explicit counted(int *count) : n(count)
+    {
+        ++*n;
+    }
+    counted(const counted &other) : n(other.n)
+    {
+        ++*n;
+    }
+    ~counted()
+    {
+        --*n;
+    }
+    int *n;
+};
+
+void a_scope_joins_when_it_is_left()
+{
+    int ended = 0, alive = 0;
+    {
+        coir::scope s;
+        for (int i = 0; i < 20; i++)
+            started(s.go([&ended, held = counted(&alive)] {
+                (void)held;
+                expect_eq(coir_sleep(COIR_MS), 0);
+                __atomic_fetch_add(&ended, 1, __ATOMIC_RELAXED);
+            }));
+        started(s.go([&s, &ended] { // a child may start more
+            started(s.go([&ended] { __atomic_fetch_add(&ended, 1, __ATOMIC_RELAXED); }));
+        }));
+    }
+    expect_eq(ended, 21);
+}
+
+void a_scope_fails_with_the_first_failure()
+{
+    coir::scope by_child;
+    started(by_child.go([] { return coir_sleep(10 * COIR_SEC); }));
+    started(by_child.go([] { return long{-EINVAL}; }));
+    expect_eq(by_child.wait(), -EINVAL);
+    expect_eq(by_child.wait(), -EINVAL); // closed
+    expect_eq(by_child.go([] {}), -EINVAL);
+
+    coir::scope by_opener;
+    started(by_opener.go([] { expect_eq(coir_sleep(10 * COIR_SEC), -ECANCELED); }));
+    by_opener.fail(3); // no error
+    by_opener.fail(-EBADF);
+    by_opener.fail(-EIO);
+    expect_eq(coir_yield(), -ECANCELED);
+    expect_eq(by_opener.wait(), -EBADF);
+    expect_eq(coir_yield(), 0);
+
+    coir::scope late(coir_after(COIR_MS));
+    started(late.go([] { return coir_sleep(10 * COIR_SEC); }));
+    expect_eq(late.wait(), -ETIMEDOUT);
+
+    coir::scope canceled;
+    started(canceled.go([] { return coir_sleep(10 * COIR_SEC); }));
+    canceled.cancel();
+    expect_eq(canceled.wait(), -ECANCELED);
+
+    coir::scope positive;
+    started(positive.go([] { return 7u; }));
+    expect_eq(positive.wait(), 0);
+}
+
+int caught_from(coir::scope &s)
+{
+    try {
+        (void)s.wait();
+    } catch (const number &e) {
+        return e.n;
+    }
+    return -1;
+}
+
+void what_a_child_throws_is_its_openers()
+{
+    int cancelled = 0;
+    coir::scope s;
+    for (int i = 0; i < 10; i++)
+        started(s.go([&cancelled] {
+            if (coir_sleep(10 * COIR_SEC) == -ECANCELED)
+                __atomic_fetch_add(&cancelled, 1, __ATOMIC_RELAXED);
+        }));
+    started(s.go([] {
+        coir_yield();
+        throw number(5);
+    }));
+    expect_eq(caught_from(s), 5);
+    expect_eq(cancelled, 10);
+    expect_eq(s.wait(), -EINVAL); // thrown once
+
+    coir::scope several;
+    for (int i = 0; i < 10; i++) started(several.go([i] { throw number(i); }));
+    expect(caught_from(several) >= 0);
+}
+
+void an_exception_of_the_openers_cancels_and_joins()
+{
+    int cancelled = 0;
+    try {
+        coir::scope s;
+        started(s.go([&cancelled] {
+            if (coir_sleep(10 * COIR_SEC) == -ECANCELED) cancelled = 1;
+            throw number(1); // dropped: the opener's is on its way
+        }));
+        throw number(2);
+    } catch (const number &e) {
+        expect_eq(e.n, 2);
+        expect_eq(cancelled, 1);
+        coir::scope in_a_handler; // nothing is on its way here
+        started(in_a_handler.go([] { throw number(3); }));
+        expect_eq(caught_from(in_a_handler), 3);
+    }
+}
+
+int scopes(void *)
+{
+    a_scope_joins_when_it_is_left();
+    a_scope_fails_with_the_first_failure();
+    what_a_child_throws_is_its_openers();
+    an_exception_of_the_openers_cancels_and_joins();
+    return 0;
+}
+
+// Of an ordinary thread, which names the runtime.
+void a_scope_of_a_thread()
+{
+    coir_runtime *rt = nullptr;
+    coir_options opts = {};
+
+    expect_eq(coir_start(&config, &rt), 0);
+    opts.rt = rt;
+    {
+        coir::scope s;
+        expect_eq(s.go([] {}), -EPERM);
+        started(s.go_with(opts, [] { throw number(9); }));
+        expect_eq(caught_from(s), 9);
+    }
+    expect_eq(coir_stop(rt, COIR_FOREVER), 0);
+}
+
 // ---- One that escapes --------------------------------------------------------------------------
 
 std::string logged;
@@ -187,6 +332,18 @@ int lets_one_escape_from_c(void *)
     return coir_sleep(10 * COIR_SEC);
 }
 
+int leaves_one_in_a_scope(void *)
+{
+    coir_options opts = {};
+
+    opts.name = "careless";
+    started(coir::go_with(opts, [] {
+        coir::scope s;
+        started(s.go([] { throw number(7); }));
+    }));
+    return coir_sleep(10 * COIR_SEC);
+}
+
 int exit_code_of(int (*fn)(void *))
 {
     int status = 0;
@@ -209,11 +366,14 @@ int main()
 {
     expect_eq(exit_code_of(lets_one_escape), 33);
     expect_eq(exit_code_of(lets_one_escape_from_c), 34); // terminated, without a name
+    expect_eq(exit_code_of(leaves_one_in_a_scope), 33);
     expect_eq(coir::go([] {}), -EPERM);
     for (unsigned workers = 1; workers <= 2; workers++) {
         config.workers = workers;
         expect_eq(coir_run(&config, lambdas_and_channels, nullptr), 0);
         expect_eq(coir_run(&config, many_throw_at_once, nullptr), 0);
+        for (int i = 0; i < 20; i++) expect_eq(coir_run(&config, scopes, nullptr), 0);
+        a_scope_of_a_thread();
     }
     return 0;
 }

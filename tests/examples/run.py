@@ -116,6 +116,13 @@ def tags(program):
     assert said.endswith("nobody: all served\n"), said
 
 
+def spans(program):
+    said = ran(program).splitlines()
+    wanted = ["/index of nobody"] * 2 + ["/login of nobody"]
+    wanted += ["query of /index"] * 2 + ["query of /login"]
+    assert sorted(said) == wanted, said
+
+
 def pinned(program):
     assert sorted(ran(program).split()) == ["0.33", "0.67", "1.00"]
 
@@ -513,7 +520,7 @@ def main(argv):
             return 77
     {"hello": hello, "tls": tls, "sieve": sieve, "pipeline": pipeline, "echo": echo, "proxy": proxy,
      "http": http, "kv": kv, "curl": curl, "pq": pq,
-     "mirrors": mirrors, "tags": tags, "stuck": stuck, "pinned": pinned, "seeded": seeded,
+     "mirrors": mirrors, "tags": tags, "stuck": stuck, "pinned": pinned, "seeded": seeded, "spans": spans,
      "select": select, "timer": timer, "typed": typed, "locks": locks,
      "cat": cat, "futures": futures, "hosted": hosted, "redis_module": redis_module, "udp": udp, "run": run, "graceful": graceful}[what](*programs)
     return 0

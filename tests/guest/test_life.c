@@ -144,6 +144,50 @@ static void a_stop_under_load_says_who_is_left(void)
     expect_eq(coir_stop(rt, COIR_FOREVER), 0);
 }
 
+// ---- A stop from inside -------------------------------------------------------------------------
+
+static void stops_both(coir_runtime *outer, coir_runtime *inner, int *ret_err)
+{
+    ret_err[0] = coir_stop(inner, COIR_NOW);
+    ret_err[1] = coir_stop(outer, COIR_NOW);
+}
+
+static void turns_another(coir_runtime *rt, coir_chan *done)
+{
+    coir_runtime *inner, *innermost;
+    int err[3] = {1, 1, 1};
+
+    expect_eq(coir_pin(), 0); // the turns are one thread's
+    expect_eq(coir_hosted_start(NULL, &inner), 0);
+    expect_eq(coir_go_on(inner, stops_both, rt, inner, err), 0);
+    expect_eq(coir_hosted_turn(inner, 0), 0);
+    expect_eq(err[0], -EDEADLK);
+    expect_eq(err[1], -EDEADLK);
+    // One more in between.
+    expect_eq(coir_hosted_start(NULL, &innermost), 0);
+    expect_eq(coir_go_on(innermost, stops_both, rt, innermost, err), 0);
+    expect_eq(coir_go_on(inner, coir_hosted_turn, innermost, 0), 0);
+    err[0] = err[1] = 1;
+    expect_eq(coir_hosted_turn(inner, 0), 0);
+    expect_eq(err[1], -EDEADLK);
+    expect_eq(coir_stop(innermost, COIR_FOREVER), 0); // it is in no turn now
+    expect_eq(coir_stop(inner, COIR_FOREVER), 0);
+    expect_eq(coir_chan_send(done, NULL, COIR_FOREVER), 0);
+}
+
+static void who_stands_in_a_turn_stands_in_the_outer_one_too(void)
+{
+    coir_runtime *rt;
+    coir_chan *done;
+
+    expect_eq(coir_chan_make(0, 0, &done), 0);
+    expect_eq(coir_start(&config, &rt), 0);
+    expect_eq(coir_go_on(rt, turns_another, rt, done), 0);
+    expect_eq(coir_chan_recv(done, NULL, COIR_FOREVER), 0);
+    expect_eq(coir_stop(rt, COIR_FOREVER), 0);
+    coir_chan_unref(done);
+}
+
 static int use_a_runtime(void *arg)
 {
     coir_runtime *rt;
@@ -403,6 +447,7 @@ int main(int argc, char **argv)
     channels_cross_runtimes();
     a_runtime_outlives_the_thread_that_started_it();
     a_stop_under_load_says_who_is_left();
+    who_stands_in_a_turn_stands_in_the_outer_one_too();
 #ifndef COIR_TSAN
     a_child_of_fork_is_told_and_the_parent_is_unharmed(COIR_DRIVER_AUTO);
     a_child_of_fork_is_told_and_the_parent_is_unharmed(COIR_DRIVER_EPOLL);

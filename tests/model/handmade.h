@@ -87,6 +87,8 @@ void scene_pinned_without_threads(void);
 void scene_pinned_ping_pong(void);
 void scene_pinned_canceled(void);
 
+void scene_hooks(void);
+
 void scene_run_stuck(void);
 void scene_run_not_stuck(void);
 void scene_run_fed_by_a_thread(void);

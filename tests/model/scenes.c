@@ -89,6 +89,7 @@ const struct scene scenes[] = {
     {"pinned_without_threads", scene_pinned_without_threads, 0},
     {"pinned_ping_pong", scene_pinned_ping_pong, 0},
     {"pinned_canceled", scene_pinned_canceled, 0},
+    {"hooks", scene_hooks, 0},
     {"run_stuck", scene_run_stuck, 0},
     {"run_not_stuck", scene_run_not_stuck, 0},
     {"run_fed_by_a_thread", scene_run_fed_by_a_thread, 0},

@@ -8,6 +8,11 @@ void world_start(struct world *w, unsigned workers, uint32_t left)
 {
     coir_config config = COIR_CONFIG_INIT;
 
+    world_start_as(w, config, workers, left);
+}
+
+void world_start_as(struct world *w, coir_config config, unsigned workers, uint32_t left)
+{
     config.workers = workers;
     config.stack_bytes = 16 << 10;
     config.guard_bytes = 4096;

@@ -20,6 +20,8 @@ struct world {
 
 // Starts a runtime of so many workers; 'left' coroutines will say world_done.
 void world_start(struct world *w, unsigned workers, uint32_t left);
+// The same with what 'config' says besides.
+void world_start_as(struct world *w, coir_config config, unsigned workers, uint32_t left);
 // Spawns from the scene's thread.
 void world_go(struct world *w, void (*fn)(void *), void *arg);
 // Waits for all of them, stops, frees.

@@ -5,6 +5,8 @@
 #include "base/bias.h"
 
 #include <criterion/criterion.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/platform.h"
 #include "tests/lib/test.h"
@@ -125,4 +127,34 @@ Test(bias, never_are_two_inside_of_what_became_ones_own)
                      0);
     for (int i = 0; i < 2; i++) os_thread_join(threads[i]);
     for (int i = 0; i < LOCKS; i++) cr_assert_eq(locks[i].n, 2 * TURNS);
+}
+
+// ---- After a fork -------------------------------------------------------------------------------
+
+static int count_notes(void)
+{
+    int n = 0;
+
+    while (bias_owner_get() != &bias_stranger) n++;
+    return n;
+}
+
+Test(bias, a_child_of_fork_has_the_notes_of_threads_that_are_not_there)
+{
+    struct bias b;
+    int status = -1;
+
+    if (!os_fence_heavy_get()) cr_skip_test("no membarrier here");
+    struct bias_owner *busy = bias_owner_get();
+    int all = 1 + count_notes();
+    bias_init(&b, LOCK_RANK_OBJECT, busy);
+    bias_acquire(&b, busy); // its thread is inside of it when somebody forks
+    cr_assert_eq(count_notes(), 0);
+    cr_assert_eq(os_on_fork(bias_forked), 0);
+    pid_t pid = fork();
+    if (pid == 0) _exit(count_notes()); // all but that one
+    cr_assert_eq(waitpid(pid, &status, 0), pid);
+    cr_assert(WIFEXITED(status));
+    cr_assert_eq(WEXITSTATUS(status), all - 1);
+    cr_assert_eq(count_notes(), 0); // here nothing changed
 }
