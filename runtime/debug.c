@@ -49,7 +49,8 @@ struct view {
     alignas(8) struct g g;
     uint32_t state;
     uint64_t ticket;
-    size_t used;   // of its stack, PARKED
+    size_t most;   // of its stack ever used
+    size_t used;   // PARKED: used now
     size_t copied; // the part of that which is in 'stack'
     alignas(16) char stack[COPY_BYTES];
 };
@@ -93,8 +94,13 @@ static bool copy(void *arg, struct g *g)
         if (v->state == G_DEAD) return false;
         peek(&v->g, g, sizeof(v->g));
         if (v->state == G_PARKED) copy_stack(g, v);
-        if (is_same(g, v)) return true;
+        if (is_same(g, v)) {
+            v->most = stack_used(&v->g.stack);        // here, where the mapping stays
+            if (v->most < v->used) v->most = v->used; // what is zero counts as not used
+            return true;
+        }
     }
+    v->most = 0;
     v->state = G_RUNNING; // it parks and goes on all the time
     return true;
 }
@@ -142,6 +148,8 @@ static void tell(const struct view *v, coir_coroutine_info *ret)
         .fd = -1,
         .stack_bytes = g->stack.bytes,
         .stack_used = v->used,
+        .stack_most = v->most,
+        .pins = g->pins,
     };
     if (site) {
         ret->file = site->file;
@@ -354,8 +362,10 @@ static int say_coroutine(void *arg, const coir_coroutine_info *info)
     if (info->state == COIR_PARKED) say_wait(o, info);
     if (info->file)
         say(o, ", spawned at %s:%d (%s)", info->file, info->line, info->function);
+    if (info->pins > 0) say(o, ", pinned");
     if (info->stack_used)
-        say(o, ", stack %zu of %zu bytes", info->stack_used, info->stack_bytes);
+        say(o, ", stack %zu of %zu bytes, %zu at most", info->stack_used,
+            info->stack_bytes, info->stack_most);
     say(o, "\n");
     for (int i = 0; i < info->n_frames; i++) say_frame(o, info->frames[i]);
     return o->err;

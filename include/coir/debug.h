@@ -69,7 +69,11 @@ typedef struct coir_coroutine_info {
     int line;
     size_t stack_bytes; // usable
     size_t stack_used;  // PARKED: what is in use now; else 0
-    int n_frames;       // PARKED: of its backtrace, COIR_FRAMES_MAX at most; else 0
+    size_t
+        stack_most; // high-water mark, by the page: touched by this coroutine, or by who had
+                    // the stack before it; pages that went to swap are not seen
+    int pins;       // that it has (coir_pin): > 0: it keeps its thread
+    int n_frames; // PARKED: of its backtrace, COIR_FRAMES_MAX at most; else 0
     void *frames[COIR_FRAMES_MAX]; // return addresses, innermost first
 } coir_coroutine_info;
 
@@ -102,7 +106,8 @@ COIR_API int coir_stats_read(coir_runtime *rt, coir_stats *ret_stats);
 COIR_API int coir_each(coir_runtime *rt, coir_each_fn *fn, void *arg);
 
 // Writes a line about the runtime and a paragraph for every coroutine to fd: number, name, state,
-// what it waits on and since when, where it was spawned, its stack and its backtrace. Functions
+// what it waits on and since when, where it was spawned, its stack (in use, and the high-water
+// mark of it), whether it is pinned, and its backtrace. Functions
 // are named as dladdr(3) can name them; where it cannot, module and offset stand for addr2line(1).
 // Written by plain write(2): a full pipe blocks the thread. rt may be NULL inside a coroutine; any
 // thread.
