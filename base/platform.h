@@ -169,6 +169,9 @@ struct os_symbol {
     uintptr_t offset;   // from the name's beginning, or from the module's
 };
 bool os_symbol(const void *at, struct os_symbol *ret_symbol);
+// The same without the name, and without the loader's lock, which a thread that is stuck in
+// dlopen(3) may hold. 'offset' is what addr2line(1) wants. While the module stays loaded.
+bool os_module(const void *at, struct os_symbol *ret_symbol);
 
 // ---- Descriptors: direct calls -------------------------------------------------------------
 // Each is the system call of that name, retried on EINTR, with -errno as the error. Those made

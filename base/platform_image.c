@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // platform_image - what the dynamic loader knows about code: frame tables and names.
 #include <dlfcn.h>
+#include <errno.h>
 #include <link.h>
 
 #include "base/platform.h"
@@ -47,6 +48,19 @@ bool os_symbol(const void *at, struct os_symbol *ret_symbol)
         .name = info.dli_sname,
         .offset =
             (uintptr_t)at - (uintptr_t)(info.dli_sname ? info.dli_saddr : info.dli_fbase),
+    };
+    return true;
+}
+
+bool os_module(const void *at, struct os_symbol *ret_symbol)
+{
+    struct dl_find_object found;
+
+    if (_dl_find_object((void *)(uintptr_t)at, &found) < 0) return false;
+    const struct link_map *map = found.dlfo_link_map;
+    *ret_symbol = (struct os_symbol){
+        .module = map->l_name[0] ? map->l_name : program_invocation_name,
+        .offset = (uintptr_t)at - map->l_addr,
     };
     return true;
 }

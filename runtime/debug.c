@@ -100,6 +100,7 @@ static bool copy(void *arg, struct g *g)
         if (v->most < v->used) v->most = v->used; // it ends in words of zero
         if (is_same(g, v)) return true;
     }
+    v->most = 0;
     v->state = G_RUNNING; // it parks and goes on all the time
     return true;
 }
@@ -148,6 +149,7 @@ static void tell(const struct view *v, coir_coroutine_info *ret)
         .stack_bytes = g->stack.bytes,
         .stack_used = v->used,
         .stack_most = v->most,
+        .pins = g->pins,
     };
     if (site) {
         ret->file = site->file;
@@ -360,6 +362,7 @@ static int say_coroutine(void *arg, const coir_coroutine_info *info)
     if (info->state == COIR_PARKED) say_wait(o, info);
     if (info->file)
         say(o, ", spawned at %s:%d (%s)", info->file, info->line, info->function);
+    if (info->pins > 0) say(o, ", pinned");
     if (info->stack_used)
         say(o, ", stack %zu of %zu bytes", info->stack_used, info->stack_bytes);
     say(o, ", at most %zu\n", info->stack_most);

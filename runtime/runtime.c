@@ -53,16 +53,40 @@ void runtime_log(coir_runtime *rt, int level, const char *format, ...)
     rt->config.log(rt->config.log_arg, level, line);
 }
 
+// One place as 'module+offset', for addr2line(1). What snprintf returns.
+static int print_place(char *to, size_t bytes, uintptr_t at)
+{
+    struct os_symbol symbol;
+
+    if (!os_module((const void *)at, &symbol)) // NOLINT: a program counter
+        return snprintf(to, bytes, "%#llx", (unsigned long long)at);
+    const char *slash = strrchr(symbol.module, '/');
+    return snprintf(to, bytes, "%s+%#llx", slash ? slash + 1 : symbol.module,
+                    (unsigned long long)symbol.offset);
+}
+
+// Where a coroutine stood, innermost first; what does not fit is left out.
+static void print_where(char *to, size_t bytes, const struct stall *st)
+{
+    size_t at = 0;
+
+    for (uint32_t i = 0; i < st->n_frames; i++) {
+        char place[96];
+        // The call, not where it returns to: that may be another line, or another function.
+        int n = print_place(place, sizeof(place), st->frames[i] - (i > 0));
+
+        if (n < 0 || n >= (int)sizeof(place) || at + (size_t)n + 5 > bytes) return;
+        at += (size_t)snprintf(to + at, bytes - at, "%s%s", i ? " < " : " at ", place);
+    }
+}
+
 // The line of the stall watch. sysmon.
 static void tell_stall(struct sched *s, const struct stall *st)
 {
     coir_runtime *rt = container_of(s, coir_runtime, sched);
-    char where[160] = "", untold[48] = "";
-    int at = 0;
+    char where[240] = "", untold[48] = "";
 
-    for (uint32_t i = 0; i < st->n_frames && at < 120; i++)
-        at += snprintf(where + at, sizeof(where) - (size_t)at, "%s%#llx",
-                       i ? " " : " at ", (unsigned long long)st->frames[i]);
+    print_where(where, sizeof(where), st);
     if (st->n_untold)
         snprintf(untold, sizeof(untold), " (%llu more unsaid)",
                  (unsigned long long)st->n_untold);

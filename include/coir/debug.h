@@ -105,7 +105,8 @@ COIR_API int coir_stats_read(coir_runtime *rt, coir_stats *ret_stats);
 COIR_API int coir_each(coir_runtime *rt, coir_each_fn *fn, void *arg);
 
 // Writes a line about the runtime and a paragraph for every coroutine to fd: number, name, state,
-// what it waits on and since when, where it was spawned, its stack and its backtrace. Functions
+// what it waits on and since when, where it was spawned, its stack (in use, and the high-water
+// mark of it), whether it is pinned, and its backtrace. Functions
 // are named as dladdr(3) can name them; where it cannot, module and offset stand for addr2line(1).
 // Written by plain write(2): a full pipe blocks the thread. rt may be NULL inside a coroutine; any
 // thread.

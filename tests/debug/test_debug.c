@@ -116,6 +116,7 @@ static int note(void *arg, const coir_coroutine_info *info)
     expect(info->since > 0 && info->since <= coir_now());
     expect(info->stack_used > 200 && info->stack_used < info->stack_bytes);
     expect(info->stack_most >= info->stack_used && info->stack_most < info->stack_bytes);
+    expect_eq(info->pins, 0);
     return 0;
 }
 

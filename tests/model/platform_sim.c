@@ -217,6 +217,11 @@ bool os_symbol(const void *at, struct os_symbol *ret_symbol)
     return false;
 }
 
+bool os_module(const void *at, struct os_symbol *ret_symbol)
+{
+    return os_symbol(at, ret_symbol);
+}
+
 unsigned os_thread_count(void)
 {
     unsigned n = 0;

@@ -501,7 +501,7 @@ static int n_named;
 static void note_line(void *arg, int level, const char *line)
 {
     (void)arg, (void)level;
-    if (config.pump_signal >= 0 && !strstr(line, " ms at 0x"))
+    if (config.pump_signal >= 0 && (!strstr(line, " ms at ") || !strstr(line, "+0x")))
         return; // maybe the next one
     if (strstr(line, "(greedy)") && strstr(line, "test_hog.c")) add(&n_named, 1);
 }
