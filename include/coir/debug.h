@@ -74,6 +74,7 @@ typedef struct coir_coroutine_info {
     size_t
         stack_most; // high-water mark: the most that was ever in use of this stack, by this
                     // coroutine or by one before it, since its pages were last new
+    int pins;       // that it has (coir_pin); with any it keeps its thread
 } coir_coroutine_info;
 
 // Takes one coroutine; what it returns other than 0 ends the walk. Runs without any lock of the
