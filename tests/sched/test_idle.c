@@ -96,13 +96,14 @@ static struct books read_books(void)
     return b;
 }
 
-// Until nothing moved for half a second: the last ones have gone to sleep.
+// Until nothing moved for two seconds: the last ones have gone to sleep, and the stacks that were
+// made ahead and that nobody needed for one second are given back.
 static void wait_for_calm(void)
 {
     struct books was = read_books();
 
     for (;;) {
-        usleep(500000);
+        usleep(2000000);
         struct books is = read_books();
         if (is.run_ns == was.run_ns && is.switches == was.switches) return;
         was = is;
