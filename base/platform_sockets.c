@@ -85,12 +85,14 @@ ssize_t os_writev(int fd, const struct iovec *iov, int n, int64_t offset)
 }
 
 // Past libc, whose wrapper is a cancellation point and pays for that twice a call: what does not
-// wait needs to be none.
+// wait needs to be none. A kernel without the call is one without the flag, as libc has it.
 static ssize_t at_once(long call, int fd, const struct iovec *iov, int n, int64_t offset)
 {
     // The high half of the offset is for kernels of 32 bits.
-    return RETRY(
+    ssize_t done = RETRY(
         syscall(call, fd, iov, (unsigned long)n, (unsigned long)offset, 0UL, RWF_NOWAIT));
+
+    return done == -ENOSYS ? -EOPNOTSUPP : done;
 }
 
 ssize_t os_readv_nowait(int fd, const struct iovec *iov, int n, int64_t offset)
