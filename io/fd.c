@@ -19,7 +19,7 @@ struct fd {
     // Guarded by lock.
     struct lock lock;
     bool known, closing;
-    bool is_socket, is_file;
+    bool is_socket, is_pipe, is_file;
     bool is_direct; // a file that goes past the page cache: nothing comes without waiting
     bool busy[FD_SIDES];
     struct list uses;
@@ -100,6 +100,7 @@ static int know_locked(struct fd *f, int number, enum fd_side side)
     if (side == FD_POLLS) return 0;
     f->known = true;
     f->is_socket = kind == S_IFSOCK;
+    f->is_pipe = kind == S_IFIFO;
     f->is_file = kind == S_IFREG || kind == S_IFBLK;
     f->is_direct = f->is_file && os_fcntl_getfl(number) & O_DIRECT;
     f->more = false;
@@ -203,6 +204,11 @@ void fd_end(struct fd_use *use)
 bool fd_is_socket(const struct fd_use *use)
 {
     return use->fd->is_socket;
+}
+
+bool fd_is_pipe(const struct fd_use *use)
+{
+    return use->fd->is_pipe;
 }
 
 bool fd_is_file(const struct fd_use *use)

@@ -20,7 +20,8 @@ static uint32_t clip(size_t n)
 }
 
 // read(2) of no bytes from a socket returns at once and takes no message, where recv(2) of none
-// waits for one and takes it. 1: it is such a read | 0 | -errno
+// waits for one and takes it; from a pipe it returns at once too, where a poll before it would
+// wait. 1: it is such a read | 0 | -errno
 static int reads_nothing(int fd, size_t n)
 {
     struct fd_use use;
@@ -28,9 +29,9 @@ static int reads_nothing(int fd, size_t n)
 
     if (n > 0 || err < 0) return err;
     if ((err = fd_begin(fd, FD_NO_TURN, CLOCK_NEVER, &use)) < 0) return err;
-    bool is_socket = fd_is_socket(&use);
+    bool at_once = fd_is_socket(&use) || fd_is_pipe(&use);
     fd_end(&use);
-    return is_socket;
+    return at_once;
 }
 
 // Runs op in its turn. 'as_socket' is what it becomes on a socket.
