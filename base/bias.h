@@ -115,7 +115,7 @@ static inline void bias_note_locked(struct bias *b, struct bias_owner *me)
 // Its thread, as far as it has seen. False: not that way.
 static inline bool bias_enter(struct bias *b, struct bias_owner *me)
 {
-    if (load_own(&me->inside)) return false; // B3
+    if (__builtin_expect(load_own(&me->inside) != NULL, 0)) return false; // B3
     // [BIAS-OUT] release, pairs with [BIAS-GONE]: whoever sees this sees that the last section of
     // another lock is over.
     store_release(&me->inside, b);
@@ -134,7 +134,7 @@ static inline bool bias_enter(struct bias *b, struct bias_owner *me)
 static inline void bias_acquire(struct bias *b, struct bias_owner *me)
 {
     // relaxed: if it is 'me', this thread wrote so, or the maker
-    if (load_relaxed(&b->thread) == me && bias_enter(b, me)) return;
+    if (__builtin_expect(load_relaxed(&b->thread) == me, 1) && bias_enter(b, me)) return;
     lock_acquire(&b->lock);
     bias_note_locked(b, me);
 }
@@ -142,7 +142,7 @@ static inline void bias_acquire(struct bias *b, struct bias_owner *me)
 // Holder only, on the thread that acquired; its last access.
 static inline void bias_release(struct bias *b, struct bias_owner *me)
 {
-    if (load_own(&me->inside) == b) {
+    if (__builtin_expect(load_own(&me->inside) == b, 1)) {
         lock_note_release(&b->lock);
         // [BIAS-OUT] release, pairs with [BIAS-GONE]: what was done inside is done.
         store_release(&me->inside, NULL);

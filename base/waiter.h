@@ -69,7 +69,7 @@ static inline bool wait_claim(struct task *t, uint64_t ticket)
 
     // [WAIT-CLAIM] acq_rel, pairs with [WAIT-OPEN] and itself: the winner sees what the task
     // wrote before it opened the wait, the loser what nobody else will write again.
-    return cas_acq_rel(&t->wait, &was, ticket & ~(uint64_t)WAIT_LOW);
+    return __builtin_expect(cas_acq_rel(&t->wait, &was, ticket & ~(uint64_t)WAIT_LOW), 1);
 }
 
 static inline bool waiter_claim(struct waiter *w)

@@ -151,7 +151,7 @@ static inline void g_open(struct g *g)
 static inline bool g_reopen(struct g *g)
 {
     // [G-MARK-SEEN] acquire, pairs with [G-READY].
-    if (load_acquire(&g->task.state) != G_RUNNABLE) return false;
+    if (__builtin_expect(load_acquire(&g->task.state) != G_RUNNABLE, 1)) return false;
     arrow("g", G_RUNNABLE, G_RUNNING);
     store_relaxed(&g->task.state, G_RUNNING); // relaxed: nobody else looks now
     return true;
@@ -167,7 +167,7 @@ static inline bool g_commit(struct g *g)
     // afterwards runs it on a stack that is left. And with [CANCEL-SET]: the caller looks at the
     // cancel flag next, a canceller sets the flag and looks at the wait next; one of them sees
     // the other.
-    if (cas_seq_cst(&g->task.state, &was, G_PARKED)) {
+    if (__builtin_expect(cas_seq_cst(&g->task.state, &was, G_PARKED), 1)) {
         arrow("g", G_PARKING, G_PARKED);
         return true;
     }
@@ -180,7 +180,7 @@ static inline bool g_ready(struct g *g)
 {
     // [G-READY-PARKED] acquire, pairs with [G-COMMIT]: its stack is left, and only the winner of
     // the wait changes PARKED. The queue publishes what the winner wrote.
-    if (load_acquire(&g->task.state) == G_PARKED) {
+    if (__builtin_expect(load_acquire(&g->task.state) == G_PARKED, 1)) {
         arrow("g", G_PARKED, G_RUNNABLE);
         store_relaxed(&g->task.state, G_RUNNABLE); // relaxed: as above
         return true;

@@ -67,7 +67,7 @@ void idle_hold(struct m *m, struct p *p)
 {
     arrived(m);
     m->p = p;
-    m->hold.mine = load_relaxed(&p->word) & ~(uint64_t)0xffff; // relaxed: it is ours
+    hold_set(&m->hold, load_relaxed(&p->word)); // relaxed: it is ours
 }
 
 void idle_take_first(struct sched *s, struct m *m)

@@ -35,6 +35,10 @@ bool p_enter_slow(struct p *p, const struct hold *h)
 {
     uint64_t was = h->mine | P_ASKED;
 
+    // [P-ENTER] seq_cst, pairs with [P-FENCE]: where nobody pays for both.
+    if (!h->light) fence_seq_cst();
+    // relaxed: as in p_enter
+    if (load_relaxed(&p->word) == (h->mine | P_HELD)) return true;
     // [P-BACK] acquire, pairs with [P-STEAL]: one of the two has it. A full fence too: who asks
     // from here on sees 'at'.
     if (cas_acquire(&p->word, &was, h->mine | P_HELD)) return true;

@@ -64,6 +64,8 @@ struct hold {
 
     // Its own.
     uint64_t mine; // p's ownership word but for the state
+    uint64_t
+        held; // the whole of it while p is simply HELD; no word at all where not 'light'
 
     // Atomic: the M's note; it alone writes it.
     atomic_u32 at;
@@ -142,7 +144,15 @@ static inline void p_take(struct p *p, uint32_t m)
 // HELD -> IDLE. Its M, before it puts p on the idle list.
 void p_give(struct p *p);
 
-// Its M, entering the runtime, where p is not simply HELD. False: p was stolen (P3).
+// Its M, having taken p, whose word is 'word'.
+static inline void hold_set(struct hold *h, uint64_t word)
+{
+    h->mine = word & ~(uint64_t)0xffff;
+    h->held = h->light ? h->mine | P_HELD : UINT64_MAX;
+}
+
+// Its M, entering the runtime, its note stored, where p is not simply HELD or no heavy fence is to
+// be had. False: p was stolen (P3).
 bool p_enter_slow(struct p *p, const struct hold *h);
 
 // Its M, entering the runtime. False: p was stolen (P3).
@@ -151,11 +161,8 @@ static inline bool p_enter(struct p *p, struct hold *h)
     store_relaxed(&h->at, P_RT); // relaxed: the fence follows
     // [P-ENTER] light, pairs with [P-FENCE]: 'at' is stored, now look at the word (P4).
     fence_light();
-    // [P-ENTER] seq_cst, pairs with [P-FENCE].
-    if (__builtin_expect(!h->light, 0)) fence_seq_cst();
     // relaxed: ordered by the fence, and what is ours nobody else wrote
-    if (__builtin_expect(load_relaxed(&p->word) != (h->mine | P_HELD), 0))
-        return p_enter_slow(p, h);
+    if (__builtin_expect(load_relaxed(&p->word) != h->held, 0)) return p_enter_slow(p, h);
     return true;
 }
 

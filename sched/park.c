@@ -10,6 +10,7 @@
 #include "netpoll/netpoll.h"
 #include "sched/g.h"
 #include "sched/hosted.h"
+#include "sched/park_inline.h"
 #include "sched/sched.h"
 
 enum { LOG_WARNING = 4 }; // COIR_LOG_WARNING
@@ -47,20 +48,9 @@ static struct cancel *cancel_of(struct task *t)
 
 static uint64_t open_wait(struct task *t, uint64_t kind, const char *on, const void *at)
 {
-    uint64_t ticket = ((load_own(&t->wait) | WAIT_LOW) + 1) | kind;
-
-    if (cancel_of(t)->shields > 0) ticket |= WAIT_DEAF;
-    t->ticket = ticket;
-    if (!t->is_thread) {
-        struct g *g = g_of_task(t);
-
-        // relaxed, all: for dumps, which read them of a coroutine that is PARKED
-        store_relaxed(&g->waits_on, on);
-        store_relaxed(&g->waits_at, at);
-        store_relaxed(&g->since, load_relaxed(&g->sched->coarse));
-        g_open(g);
-    }
-    // [WAIT-OPEN] release, pairs with [WAIT-CLAIM]: who claims the wait sees it opened whole.
+    if (!t->is_thread) return wait_open_of(g_of_task(t), kind, on, at);
+    uint64_t ticket = wait_next_ticket(t, kind, cancel_of(t)->shields);
+    // [WAIT-OPEN] release, pairs with [WAIT-CLAIM]: as a coroutine's.
     store_release(&t->wait, ticket);
     return ticket;
 }
@@ -143,16 +133,13 @@ static void set_deadline(struct m *m, struct g *g, int64_t deadline)
     if (err < 0) claim_own(&g->task, err);
 }
 
-static inline int park_coroutine(struct m *m, struct g *g, int64_t deadline)
+static int park_coroutine(struct m *m, struct g *g, int64_t deadline)
 {
     park_watch_leave(NULL);
     sched_enter_to_wait(m);
     g->budget = G_TICKS;
     set_deadline(m, g, deadline);
-    if (!g_reopen(g))
-        sched_park(m, g);
-    else if (m->p)
-        sched_leave(m);
+    park_leave(m, g);
     if (deadline != CLOCK_NEVER) timer_disarm(&g->timer);
     return g->task.outcome;
 }
@@ -167,8 +154,7 @@ static struct bound *earlier_bound(struct task *t, int64_t deadline)
     return c->bound->until < deadline ? c->bound : NULL;
 }
 
-static __attribute__((noinline)) int park_until_bound(struct m *m, struct task *t,
-                                                      int64_t deadline)
+int park_slow(struct m *m, struct task *t, int64_t deadline)
 {
     struct bound *bound = earlier_bound(t, deadline);
     int64_t until = bound ? bound->until : deadline;
@@ -179,24 +165,14 @@ static __attribute__((noinline)) int park_until_bound(struct m *m, struct task *
     return outcome;
 }
 
-// Most waits are a coroutine's without any deadline.
-static inline int park_on(struct m *m, struct task *t, int64_t deadline)
-{
-    // relaxed: the bit is the caller's own note
-    if (t->is_thread || deadline != CLOCK_NEVER ||
-        load_relaxed(&g_of_task(t)->cancel.asked) & CANCEL_TIMED)
-        return park_until_bound(m, t, deadline);
-    return park_coroutine(m, g_of_task(t), CLOCK_NEVER);
-}
-
 int park(struct task *t, int64_t deadline)
 {
-    return park_on(m_self(), t, deadline);
-}
+    struct m *m = m_self();
 
-int park_by(const struct caller *me, struct task *t, int64_t deadline)
-{
-    return park_on(me->m, t, deadline);
+    // Most waits are a coroutine's without any deadline.
+    if (t->is_thread) return park_slow(m, t, deadline);
+    struct caller me = caller_on(m);
+    return park_inline(&me, t, deadline);
 }
 
 void park_turning(struct task *t)
@@ -271,7 +247,7 @@ static void ready_here(struct m *m, struct g *g)
     }
 }
 
-static inline void ready_on(struct m *m, struct task *t)
+void ready_slow(struct m *m, struct task *t)
 {
     if (t->is_thread) {
         parker_unpark(&t->parker);
@@ -285,20 +261,15 @@ static inline void ready_on(struct m *m, struct task *t)
         ready_here(m, g);
 }
 
+void ready_lost(struct m *m, struct g *g)
+{
+    handoff_lost(m);
+    sched_push_next(m, g);
+}
+
 void ready(struct task *t)
 {
-    ready_on(t->is_thread ? NULL : m_self(), t);
-}
-
-void ready_by(const struct caller *me, struct task *t)
-{
-    ready_on(me->m, t);
-}
-
-static inline struct caller caller_on(struct m *m)
-{
-    if (!m) return (struct caller){.alone = &bias_stranger};
-    return (struct caller){.task = m->g ? &m->g->task : NULL, .alone = m->alone, .m = m};
+    ready_slow(t->is_thread ? NULL : m_self(), t);
 }
 
 struct caller park_caller(void)
@@ -313,9 +284,10 @@ struct bias_owner *park_lone_worker(void)
     return m && m->sched->n_p == 1 ? m->alone : &bias_stranger;
 }
 
-static __attribute__((noinline)) int begin_slow(struct caller *ret_caller, struct m *m,
-                                                int64_t deadline)
+int park_begin(struct caller *ret_caller, int64_t deadline)
 {
+    if (park_begin_inline(ret_caller, deadline)) return 0;
+    struct m *m = m_self();
     // A call that may not wait returns on its own thread: a charge may yield.
     if (m && m->g && deadline > CLOCK_PAST && --m->g->budget == 0) {
         sched_step_aside(m);
@@ -324,21 +296,6 @@ static __attribute__((noinline)) int begin_slow(struct caller *ret_caller, struc
     if (cancel_asked(m && m->g ? &m->g->cancel : &thread_cancel()->cancel))
         return -ECANCELED;
     *ret_caller = caller_on(m);
-    return 0;
-}
-
-int park_begin(struct caller *ret_caller, int64_t deadline)
-{
-    struct m *m = m_self();
-    struct g *g = m ? m->g : NULL;
-
-    // relaxed: whoever misses a cancel meets it in its wait
-    if (!g || g->budget == 1 || load_relaxed(&g->cancel.asked))
-        return begin_slow(ret_caller, m, deadline);
-    if (deadline > CLOCK_PAST) g->budget--;
-    ret_caller->task = &g->task;
-    ret_caller->alone = m->alone;
-    ret_caller->m = m;
     return 0;
 }
 

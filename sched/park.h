@@ -10,10 +10,12 @@
 //      returns the outcome                         ready(task)
 //      lost to deadline or cancel: lock, unlink if still linked, unlock
 //
-// The same lines serve coroutines and ordinary threads: task_self() says who is waiting.
+// The same lines serve coroutines and ordinary threads: task_self() says who is waiting. Who does
+// this for every value has the short ways without a call (park_inline.h).
 #pragma once
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/atomic.h"
@@ -61,17 +63,15 @@ void ready(struct task *t);
 struct caller {
     struct task *task;        // the running coroutine's; NULL: an ordinary thread
     struct bias_owner *alone; // this thread's, for base/bias.h; stale after a park
-    struct m *m;              // the same thread's, for those below; stale after a park
+    struct m *m;              // the same thread's, for park_inline.h; stale after a park
+    bool timed;               // a scope around it has a deadline
 };
 
 struct caller park_caller(void);
 // Who owns the locks that the caller makes: the only worker of its runtime, or bias_stranger.
 struct bias_owner *park_lone_worker(void);
-// park() and ready() of a caller that has not parked since it was looked up.
-int park_by(const struct caller *me, struct task *t, int64_t deadline);
-void ready_by(const struct caller *me, struct task *t);
-// The same for a call that is a cancellation point and may succeed without parking: charges it
-// (see park_charge) unless it may not wait. 0 | -ECANCELED
+// The same as park_caller for a call that is a cancellation point and may succeed without parking:
+// charges it (see park_charge) unless it may not wait. 0 | -ECANCELED
 int park_begin(struct caller *ret_caller, int64_t deadline);
 
 // -ECANCELED if the caller is cancelled, or a scope around it is past its deadline, and it is not

@@ -63,7 +63,8 @@ unsigned runq_push(struct runq *q, struct g *g, struct queue *overflow);
 // Owner. Puts g into the next slot if that is empty.
 static inline bool runq_fill_next(struct runq *q, struct g *g)
 {
-    if (load_relaxed(&q->next)) return false; // relaxed: only the owner fills it (Q4)
+    // relaxed: only the owner fills it (Q4)
+    if (__builtin_expect(load_relaxed(&q->next) != NULL, 0)) return false;
     // [RUNQ-NEXT] release, pairs with itself: who takes g sees it whole.
     store_release(&q->next, g);
     return true;

@@ -106,28 +106,38 @@ void sched_push_outside(struct g *g)
 
 // ---- Choosing --------------------------------------------------------------------------------
 
-// What runs next on this M without looking further; NULL: nothing, or it is time to look
-// everywhere (every SCHED_FAIR_TICKS).
-static struct g *pick(struct p *p)
+// Where 'next' is empty or had its runs.
+static __attribute__((noinline)) struct g *pick_behind_next(struct p *p, uint32_t tick)
 {
-    uint32_t tick = load_own(&p->tick) + 1;
     struct g *g;
 
-    store_relaxed(&p->tick, tick); // relaxed: a statistic for thieves and sysmon
-    if (tick % SCHED_FAIR_TICKS == 0) return NULL;
-    if (p->next_runs < SCHED_NEXT_RUNS && (g = runq_take_next(&p->runq))) {
-        p->next_runs++;
-        return g;
-    }
     p->next_runs = 0;
     // New ones and those who come back take turns.
     if (tick % 2 && (g = fresh_pop(&p->runq.fresh))) return g;
-    if ((g = runq_pop(&p->runq)) || (g = fresh_pop(&p->runq.fresh))) {
+    if ((runq_ring_len(&p->runq) > 0 && (g = runq_pop(&p->runq))) ||
+        (g = fresh_pop(&p->runq.fresh))) {
         if (tick % SCHED_OFFER_EVERY == 0) sched_offer(p);
         return g;
     }
     p->was_empty = true;
     return runq_take_next(&p->runq);
+}
+
+// What runs next on this M without looking further; NULL: nothing, or it is time to look
+// everywhere (every SCHED_FAIR_TICKS).
+static inline struct g *pick(struct p *p)
+{
+    uint32_t tick = load_own(&p->tick) + 1;
+    struct g *g;
+
+    store_relaxed(&p->tick, tick); // relaxed: a statistic for thieves and sysmon
+    if (__builtin_expect(tick % SCHED_FAIR_TICKS == 0, 0)) return NULL;
+    if (__builtin_expect(p->next_runs < SCHED_NEXT_RUNS && (g = runq_take_next(&p->runq)),
+                         1)) {
+        p->next_runs++;
+        return g;
+    }
+    return pick_behind_next(p, tick);
 }
 
 // Up to 'most' of the global queue: one to run, the others into the own ring.
@@ -373,7 +383,8 @@ static inline bool commit_and_look(struct g *g)
     if (!g_commit(g)) return false;
     if (maybe("committed, not yet looked")) choice_point();
     // [CANCEL-LOOK] seq_cst, pairs with [CANCEL-SET]; behind [G-COMMIT].
-    if (load_seq_cst(&g->cancel.asked) & CANCEL_ASKED) sched_cancel_wait(g, ticket);
+    if (__builtin_expect(load_seq_cst(&g->cancel.asked) & CANCEL_ASKED, 0))
+        sched_cancel_wait(g, ticket);
     return true;
 }
 
@@ -393,8 +404,8 @@ static __attribute__((noinline)) bool commit_sized(struct g *g)
 static inline void commit_park(struct m *m, struct g *g)
 {
     if (maybe("left its stack, not yet committed")) choice_point();
-    bool parked = g->sized ? commit_sized(g) : commit_and_look(g);
-    if (!parked) sched_push(m, g);
+    bool parked = __builtin_expect(g->sized, 0) ? commit_sized(g) : commit_and_look(g);
+    if (__builtin_expect(!parked, 0)) sched_push(m, g);
 }
 
 // Finishes what the coroutine that ran before on this M began (I4).
@@ -404,7 +415,7 @@ static inline void finish_left(struct m *m)
     struct g *g = m->left;
 
     m->left_how = LEAVE_NOTHING;
-    if (how == LEAVE_PARK)
+    if (__builtin_expect(how == LEAVE_PARK, 1))
         commit_park(m, g);
     else if (how == LEAVE_YIELD)
         push_one_behind_all(m, g);
@@ -413,35 +424,36 @@ static inline void finish_left(struct m *m)
 }
 
 // First thing in a coroutine that was switched to.
-static void arrive(struct m *m)
+static inline __attribute__((always_inline)) void arrive(struct m *m)
 {
     finish_left(m);
     *m->errno_here = m->g->saved_errno;
-    if (m->exceptions) *m->exceptions = m->g->exceptions;
+    if (__builtin_expect(m->exceptions != NULL, 0)) *m->exceptions = m->g->exceptions;
     sched_leave(m);
 }
 
 // Leaves g for whoever is next; returns when g runs again, maybe on another M.
-static void leave(struct m *m, struct g *g, enum leave how)
+static inline __attribute__((always_inline)) void leave(struct m *m, struct g *g,
+                                                        enum leave how)
 {
     struct context *to = &m->context;
     struct g *next = NULL;
 
-    if (!m->p)
+    if (__builtin_expect(!m->p, 0))
         handoff_back(m); // before g may end (H3)
-    else if (!m->detours)
+    else if (__builtin_expect(!m->detours, 1))
         next = pick(m->p);
 
-    if (next && next->pins) { // pin.h
+    if (__builtin_expect(next && next->pins, 0)) { // pin.h
         m->picked = next;
         next = NULL;
     }
-    if (next) {
+    if (__builtin_expect(next != NULL, 1)) {
         g_run(next);
         to = &next->context;
     }
     g->saved_errno = *m->errno_here;
-    if (m->exceptions) g->exceptions = *m->exceptions;
+    if (__builtin_expect(m->exceptions != NULL, 0)) g->exceptions = *m->exceptions;
     m->g = next;
     m->left = g;
     m->left_how = how;

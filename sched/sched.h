@@ -144,8 +144,9 @@ static inline void sched_enter_as(struct m *m)
 // The same for a call that is going to wait, or to yield: where there is an idle P it has that one.
 static inline void sched_enter_to_wait(struct m *m)
 {
-    sched_enter_as(m);
-    if (__builtin_expect(!m->p, 0)) handoff_regain(m);
+    if (__builtin_expect(m->p && p_enter(m->p, &m->hold), 1)) return;
+    handoff_lost(m);
+    handoff_regain(m);
 }
 
 static inline void sched_leave(struct m *m)

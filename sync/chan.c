@@ -32,7 +32,7 @@
 #include "base/panic.h"
 #include "base/platform.h"
 #include "base/waiter.h"
-#include "sched/park.h"
+#include "sched/park_inline.h"
 
 #define SIZE_MOST ((size_t)64 << 10)
 #ifdef COIR_MODEL
@@ -96,7 +96,7 @@ void coir_chan_unref(coir_chan *c)
 
 static void copy(const coir_chan *c, void *to, const void *from)
 {
-    if (c->size == sizeof(uint64_t)) // most are numbers or pointers
+    if (__builtin_expect(c->size == sizeof(uint64_t), 1)) // most are numbers or pointers
         memcpy(to, from, sizeof(uint64_t));
     else if (c->size)
         memcpy(to, from, c->size);
@@ -127,49 +127,64 @@ static void take_locked(coir_chan *c, void *ret_value)
 // ---- Waiters -------------------------------------------------------------------------------
 
 // The oldest waiter whose wait is still open, claimed and off the queue (C4); NULL: none.
-static struct waiter *claim_locked(struct list *queue)
+static inline struct waiter *claim_locked(struct list *queue)
 {
-    for (struct list_node *n; (n = list_pop_front(queue));) {
-        struct waiter *w = container_of(n, struct waiter, node);
+    while (!list_empty(queue)) {
+        struct waiter *w = container_of(queue->head.next, struct waiter, node);
 
+        list_remove(&w->node);
         if (waiter_claim(w)) return w;
     }
     return NULL;
 }
 
 // Waits on 'queue' for a partner; called with the lock held, returns without.
-static int wait_locked(coir_chan *c, const struct caller *me, struct list *queue,
-                       void *value, int64_t deadline)
+static inline __attribute__((always_inline)) int wait_locked(coir_chan *c,
+                                                             const struct caller *me,
+                                                             struct list *queue,
+                                                             void *value,
+                                                             int64_t deadline)
 {
     struct task here;
-    struct waiter w = {.task = me->task ? me->task : task_self(&here), .value = value};
-    int outcome;
+    struct task *t = me->task ? me->task : task_self(&here);
+    uint64_t ticket =
+        wait_open_inline(me, t, queue == &c->senders ? "chan send" : "chan recv", c);
+    struct waiter w = {.task = t, .ticket = ticket, .value = value};
 
-    w.ticket = wait_open(w.task, queue == &c->senders ? "chan send" : "chan recv", c);
     list_push_back(queue, &w.node);
     bias_release(&c->lock, me->alone);
-    outcome = park_by(me, w.task, deadline);
+    int outcome = park_inline(me, t, deadline);
+    if (__builtin_expect(outcome == 0, 1)) return 0;
     if (outcome == CHAN_SHUT) return -EPIPE;
     // Else a partner took w off (C2). Here it is maybe another thread's.
     if (outcome < 0) chan_unlink(c, park_caller().alone, &w);
     return outcome;
 }
 
-// Releases the lock and makes the claimed waiter run; NULL: nobody to wake.
-static int release_and_ready(coir_chan *c, const struct caller *me, struct waiter *w)
+static inline int release(coir_chan *c, const struct caller *me)
 {
-    struct task *t = w ? w->task : NULL;
-
-    if (t) t->outcome = (int32_t)w->tag;
     bias_release(&c->lock, me->alone);
-    if (t) ready_by(me, t); // C5
+    return 0;
+}
+
+// Releases the lock and makes the claimed waiter run.
+static inline int release_and_ready(coir_chan *c, const struct caller *me,
+                                    struct waiter *w)
+{
+    struct task *t = w->task;
+
+    t->outcome = (int32_t)w->tag;
+    bias_release(&c->lock, me->alone);
+    ready_inline(me, t); // C5
     return 0;
 }
 
 // ---- Send and receive ----------------------------------------------------------------------
 
-static int send_locked(coir_chan *c, const struct caller *me, const void *value,
-                       int64_t deadline)
+static inline __attribute__((always_inline)) int send_locked(coir_chan *c,
+                                                             const struct caller *me,
+                                                             const void *value,
+                                                             int64_t deadline)
 {
     struct waiter *w;
 
@@ -178,13 +193,13 @@ static int send_locked(coir_chan *c, const struct caller *me, const void *value,
         bias_release(&c->lock, me->alone);
         return err;
     }
-    if (!list_empty(&c->receivers) && (w = claim_locked(&c->receivers))) {
+    if ((w = claim_locked(&c->receivers))) {
         if (w->value) copy(c, w->value, value);
         return release_and_ready(c, me, w);
     }
     if (c->count < c->capacity) {
         put_locked(c, value);
-        return release_and_ready(c, me, NULL);
+        return release(c, me);
     }
     if (deadline <= CLOCK_PAST) {
         bias_release(&c->lock, me->alone);
@@ -193,20 +208,32 @@ static int send_locked(coir_chan *c, const struct caller *me, const void *value,
     return wait_locked(c, me, &c->senders, (void *)(uintptr_t)value, deadline);
 }
 
+// A thread's, and those of a coroutine that is cancelled, has used up its budget, or is in a scope
+// with a deadline.
+static __attribute__((noinline)) int send_slowly(coir_chan *c, const void *value,
+                                                 int64_t deadline)
+{
+    struct caller me;
+    int err = park_begin(&me, deadline);
+
+    if (err < 0) return err;
+    bias_acquire(&c->lock, me.alone);
+    return send_locked(c, &me, value, deadline);
+}
+
 int coir_chan_send(coir_chan *c, const void *value, int64_t deadline)
 {
     struct caller me;
-    int err;
 
     if (!c || (!value && c->size)) return -EINVAL;
-    if ((err = park_begin(&me, deadline)) < 0) return err;
+    if (!park_begin_inline(&me, deadline)) return send_slowly(c, value, deadline);
     bias_acquire(&c->lock, me.alone);
     return send_locked(c, &me, value, deadline);
 }
 
 // Receives from a timer's channel: waits until the value is due, as often as that changes.
-static int recv_tick_locked(coir_chan *c, struct caller me, void *ret_value,
-                            int64_t deadline)
+static __attribute__((noinline)) int recv_tick_locked(coir_chan *c, struct caller me,
+                                                      void *ret_value, int64_t deadline)
 {
     int outcome = CHAN_AGAIN;
 
@@ -215,7 +242,7 @@ static int recv_tick_locked(coir_chan *c, struct caller me, void *ret_value,
 
         if (tick_take(c->tick, &value)) {
             if (ret_value) memcpy(ret_value, &value, sizeof(value));
-            return release_and_ready(c, &me, NULL);
+            return release(c, &me);
         }
         if (deadline <= CLOCK_PAST) break;
         outcome = wait_locked(c, &me, &c->receivers, ret_value, until);
@@ -232,19 +259,25 @@ static int recv_tick_locked(coir_chan *c, struct caller me, void *ret_value,
     return ticks ? park_in_vain() : -EPIPE;
 }
 
-static int recv_locked(coir_chan *c, const struct caller *me, void *ret_value,
-                       int64_t deadline)
+static inline __attribute__((always_inline)) int recv_locked(coir_chan *c,
+                                                             const struct caller *me,
+                                                             void *ret_value,
+                                                             int64_t deadline)
 {
-    struct waiter *w = list_empty(&c->senders) ? NULL : claim_locked(&c->senders);
+    struct waiter *w = claim_locked(&c->senders);
 
-    if (c->count > 0) {
-        take_locked(c, ret_value);
-        if (w) put_locked(c, w->value); // C3
+    if (w) {
+        if (c->count > 0) {
+            take_locked(c, ret_value);
+            put_locked(c, w->value); // C3
+        } else if (ret_value) {
+            copy(c, ret_value, w->value);
+        }
         return release_and_ready(c, me, w);
     }
-    if (w) {
-        if (ret_value) copy(c, ret_value, w->value);
-        return release_and_ready(c, me, w);
+    if (c->count > 0) {
+        take_locked(c, ret_value);
+        return release(c, me);
     }
     if (c->tick) return recv_tick_locked(c, *me, ret_value, deadline);
     if (c->closed || deadline <= CLOCK_PAST) {
@@ -255,13 +288,23 @@ static int recv_locked(coir_chan *c, const struct caller *me, void *ret_value,
     return wait_locked(c, me, &c->receivers, ret_value, deadline);
 }
 
+static __attribute__((noinline)) int recv_slowly(coir_chan *c, void *ret_value,
+                                                 int64_t deadline)
+{
+    struct caller me;
+    int err = park_begin(&me, deadline);
+
+    if (err < 0) return err;
+    bias_acquire(&c->lock, me.alone);
+    return recv_locked(c, &me, ret_value, deadline);
+}
+
 int coir_chan_recv(coir_chan *c, void *ret_value, int64_t deadline)
 {
     struct caller me;
-    int err;
 
     if (!c) return -EINVAL;
-    if ((err = park_begin(&me, deadline)) < 0) return err;
+    if (!park_begin_inline(&me, deadline)) return recv_slowly(c, ret_value, deadline);
     bias_acquire(&c->lock, me.alone);
     return recv_locked(c, &me, ret_value, deadline);
 }
@@ -414,7 +457,7 @@ int chan_try(coir_chan *c, coir_direction dir, void *value, const struct caller 
     bias_acquire(&c->lock, me->alone);
     int result = chan_try_locked(c, dir, value, &woken);
     bias_release(&c->lock, me->alone);
-    if (woken) ready_by(me, woken); // C5
+    if (woken) ready_inline(me, woken); // C5
     return result;
 }
 

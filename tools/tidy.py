@@ -32,7 +32,7 @@ ALLOWED = {
     "base": ["base", "arch"],
     "netpoll": ["netpoll", "base"],
     "sched": ["sched", "netpoll/netpoll.h", "base", "arch"],
-    "sync": ["sync", "sched/park.h", "base", "coir/base.h", "coir/chan.h", "coir/sync.h"],
+    "sync": ["sync", "sched/park.h", "sched/park_inline.h", "base", "coir/base.h", "coir/chan.h", "coir/sync.h"],
     "io": ["io", "sched/park.h", "netpoll/netpoll.h", "base", "coir/base.h", "coir/io.h"],
     "runtime": ["runtime", "sync", "io", "netpoll/netpoll.h", "base", "arch/context.h", "coir", "coir.h",
                 *SCHED_FACES],

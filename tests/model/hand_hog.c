@@ -84,6 +84,50 @@ void scene_hogs_everywhere(void)
     coir_chan_unref(p.chan);
 }
 
+// ---- A hog that wakes others --------------------------------------------------------------------
+
+static void hears_a_hog(struct pen *p)
+{
+    int v = -1;
+
+    sim_expect_eq(coir_chan_recv(p->chan, &v, COIR_FOREVER), 0);
+    sim_expect_eq(v, 7);
+    world_done(&p->world);
+}
+
+static void sleeps_often(struct pen *p)
+{
+    for (int i = 0; i < 4; i++) sim_expect_eq(coir_sleep(COIR_MS), 0);
+    world_done(&p->world);
+}
+
+static void hogs_and_tells(void *arg)
+{
+    struct pen *p = arg;
+    int v = 7;
+
+    sim_expect_eq(coir_go(hears_a_hog, p), 0);
+    sim_expect_eq(coir_go(sleeps_often, p), 0);
+    sim_expect_eq(coir_yield(), 0);
+    note_hog(p);
+    sim_expect_eq(coir_chan_send(p->chan, &v, COIR_FOREVER), 0);
+    if (sim_choose(2, 1)) sim_expect_eq(coir_yield(), 0);
+    world_done(&p->world);
+}
+
+// Its P was taken while it computed, and the next thing that it does is to send: whoever waits for
+// that gets it, and runs, from a thread without a P.
+void scene_a_hog_tells_another(void)
+{
+    struct pen p = {0};
+
+    sim_expect_eq(coir_chan_make(sizeof(int), 0, &p.chan), 0);
+    world_start(&p.world, 1 + sim_choose(2, 1), 3);
+    world_go(&p.world, hogs_and_tells, &p);
+    world_end(&p.world);
+    coir_chan_unref(p.chan);
+}
+
 // ---- Operations on the ring of a hog
 // -------------------------------------------------------------
 

@@ -16,6 +16,7 @@ void scene_hog(void);
 void scene_short_of_memory(void);
 
 void scene_hogs_everywhere(void);
+void scene_a_hog_tells_another(void);
 void scene_in_flight_behind_a_hog(void);
 void scene_hogs_come_and_go(void);
 void scene_stalls_are_told(void);

@@ -26,6 +26,7 @@ const struct scene scenes[] = {
     {"queue_overflow", scene_queue_overflow, 0},
     {"a_hog_loses_its_queue", scene_hog, 0},
     {"hogs_everywhere", scene_hogs_everywhere, 0},
+    {"a_hog_tells_another", scene_a_hog_tells_another, 0},
     {"in_flight_behind_a_hog", scene_in_flight_behind_a_hog, 0},
     {"hogs_come_and_go", scene_hogs_come_and_go, 0},
     {"stalls_are_told", scene_stalls_are_told, 0},

@@ -248,7 +248,7 @@ void toy_hold(void)
 
     d->hold.light = os_fence_heavy_get();
     p_take(&d->p, 0);
-    d->hold.mine = load_relaxed(&d->p.word) & ~(uint64_t)0xffff; // relaxed: no thread yet
+    hold_set(&d->hold, load_relaxed(&d->p.word)); // relaxed: no thread yet
     struct os_thread thread = start(call_often, d);
     bool taken = false;
     for (int i = 0; i < 8 && !taken; i++) taken = take_from_outside(d);
