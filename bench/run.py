@@ -59,7 +59,9 @@ MORE = {
     "wake": ("a byte wakes a sleeping worker", 2000, 2000, 2000, (2,)),
     "idle": ("a million parked (threads: 5,000), idle", 1000000, 5000, 1000000, (2,)),
     "file": ("cached random reads of 4 KiB, 64 at once", 200000, 200000, 0, (1, 2)),
+    "file_direct": ("the same past the page cache", 80000, 80000, 0, (1, 2)),
 }
+WORDS = {"file_direct": ("file", "direct")}  # the program, and what it is told behind the numbers
 BESIDE = ("hog_echo", "tail")  # bench_beside.c asks every server, also Go's
 BOOST = ("switch", "spawn", "pingpong", "fan", "mutex")
 WHOLE = ("sieve", "powser")
@@ -77,9 +79,10 @@ def peer_of(question):
 def contenders(build, question, workers):
     """Who is asked, as functions that run one round."""
     _, n_coir, n_threads, n_go, _ = ALL[question]
-    binary = os.path.join(build, "bench", "bench_" + question)
-    runs = {"coir": lambda: measure.program([binary, "coir", str(workers), str(n_coir)]),
-            "pthreads": lambda: measure.program([binary, "pthreads", str(workers), str(n_threads)])}
+    name, *words = WORDS.get(question, (question,))
+    binary = os.path.join(build, "bench", "bench_" + name)
+    runs = {who: lambda who=who, n=n: measure.program([binary, who, str(workers), str(n), *words])
+            for who, n in (("coir", n_coir), ("pthreads", n_threads))}
     go = measure.go_peer(build, peer_of(question)) if n_go else None
     if go:
         asked = [binary, go] if question in BESIDE else [go, question]
@@ -114,6 +117,8 @@ def row(build, question, workers, rounds):
 
 
 def main(argv):
+    if not argv or not os.path.isdir(argv[0]):
+        sys.exit(__doc__)
     build, asked = argv[0], argv[1:]
     everything = asked == ["all"]
     known = [*ALL, *net.QUESTIONS]
