@@ -277,6 +277,13 @@ struct caller park_caller(void)
     return caller_on(m_self());
 }
 
+struct bias_owner *park_alone(void)
+{
+    struct m *m = m_self();
+
+    return m ? m->alone : &bias_stranger;
+}
+
 struct bias_owner *park_lone_worker(void)
 {
     struct m *m = m_self();

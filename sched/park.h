@@ -68,6 +68,8 @@ struct caller {
 };
 
 struct caller park_caller(void);
+// Of it, no more than 'alone'.
+struct bias_owner *park_alone(void);
 // Who owns the locks that the caller makes: the only worker of its runtime, or bias_stranger.
 struct bias_owner *park_lone_worker(void);
 // The same as park_caller for a call that is a cancellation point and may succeed without parking:

@@ -157,7 +157,7 @@ static inline __attribute__((always_inline)) int wait_locked(coir_chan *c,
     if (__builtin_expect(outcome == 0, 1)) return 0;
     if (outcome == CHAN_SHUT) return -EPIPE;
     // Else a partner took w off (C2). Here it is maybe another thread's.
-    if (outcome < 0) chan_unlink(c, park_caller().alone, &w);
+    if (outcome < 0) chan_unlink(c, park_alone(), &w);
     return outcome;
 }
 
@@ -354,7 +354,7 @@ int coir_chan_close(coir_chan *c)
 
     if (!c) return -EINVAL;
     list_init(&woken);
-    struct bias_owner *alone = park_caller().alone;
+    struct bias_owner *alone = park_alone();
     bias_acquire(&c->lock, alone);
     if (c->closed) {
         int err = c->ticks ? -EINVAL : -EALREADY;
@@ -381,7 +381,7 @@ int coir_chan_close(coir_chan *c)
 size_t coir_chan_len(coir_chan *c)
 {
     if (!c) return 0;
-    struct bias_owner *alone = park_caller().alone;
+    struct bias_owner *alone = park_alone();
     bias_acquire(&c->lock, alone);
     size_t n = c->tick ? tick_is_due(c->tick) : c->count;
     bias_release(&c->lock, alone);
@@ -504,7 +504,7 @@ void chan_rearm_locked(coir_chan *c, struct bias_owner *alone)
 
 void chan_stop_ticking(coir_chan *c)
 {
-    struct bias_owner *alone = park_caller().alone;
+    struct bias_owner *alone = park_alone();
     struct list woken;
 
     list_init(&woken);

@@ -62,7 +62,7 @@ int coir_timer_reset(coir_timer *t, int64_t when, int64_t period)
 {
     if (!t || period < 0) return -EINVAL;
     struct tick next = tick_of(when, period);
-    struct bias_owner *alone = park_caller().alone;
+    struct bias_owner *alone = park_alone();
     bias_acquire(t->lock, alone);
     bool earlier = next.due < t->tick.due;
     t->tick = next;
@@ -76,7 +76,7 @@ int coir_timer_reset(coir_timer *t, int64_t when, int64_t period)
 int coir_timer_stop(coir_timer *t)
 {
     if (!t) return -EINVAL;
-    struct bias_owner *alone = park_caller().alone;
+    struct bias_owner *alone = park_alone();
     bias_acquire(t->lock, alone);
     bool armed = t->tick.due != CLOCK_NEVER;
     t->tick.due = CLOCK_NEVER;
