@@ -138,6 +138,13 @@ static inline struct waiter *claim_locked(struct list *queue)
     return NULL;
 }
 
+// The same of who sends. Those of a closed channel are the close's, which comes to them in batches:
+// another of them has heard of it already.
+static inline struct waiter *claim_sender_locked(coir_chan *c)
+{
+    return __builtin_expect(c->closed, 0) ? NULL : claim_locked(&c->senders);
+}
+
 // Waits on 'queue' for a partner; called with the lock held, returns without.
 static inline __attribute__((always_inline)) int wait_locked(coir_chan *c,
                                                              const struct caller *me,
@@ -264,7 +271,7 @@ static inline __attribute__((always_inline)) int recv_locked(coir_chan *c,
                                                              void *ret_value,
                                                              int64_t deadline)
 {
-    struct waiter *w = claim_locked(&c->senders);
+    struct waiter *w = claim_sender_locked(c);
 
     if (w) {
         if (c->count > 0) {
@@ -420,7 +427,7 @@ static int try_send_locked(coir_chan *c, const void *value, struct waiter **ret_
 
 static int try_recv_locked(coir_chan *c, void *ret_value, struct waiter **ret_met)
 {
-    struct waiter *w = *ret_met = claim_locked(&c->senders);
+    struct waiter *w = *ret_met = claim_sender_locked(c);
     int64_t due;
 
     if (c->count > 0) {

@@ -223,6 +223,39 @@ void scene_close_wakes_all(void)
     coir_chan_unref(c.empty);
 }
 
+// Who has heard of the close meets nobody there, though others have not been woken yet.
+static void hears_of_close(struct closing *c)
+{
+    uint32_t value = 7;
+
+    sim_expect_eq(coir_chan_send(c->empty, &value, COIR_FOREVER), -EPIPE);
+    sim_expect_eq(coir_chan_recv(c->empty, &value, COIR_NOW), -EPIPE);
+    world_done(&c->world);
+}
+
+static void closes_empty(struct closing *c)
+{
+    if (sim_choose(2, 1)) coir_yield();
+    sim_expect_eq(coir_chan_close(c->empty), 0);
+    world_done(&c->world);
+}
+
+static void start_hearing(void *arg)
+{
+    for (int i = 0; i < 4; i++) sim_expect_eq(coir_go(hears_of_close, arg), 0);
+    sim_expect_eq(coir_go(closes_empty, arg), 0);
+}
+
+void scene_close_is_for_all(void)
+{
+    struct closing c = {.empty = make(4, 0)};
+
+    world_start(&c.world, 2 + sim_choose(2, 1), 5);
+    world_go(&c.world, start_hearing, &c);
+    world_end(&c.world);
+    coir_chan_unref(c.empty);
+}
+
 // ---- Waitgroup -----------------------------------------------------------------------------
 
 struct group {

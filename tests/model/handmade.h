@@ -28,6 +28,7 @@ void scene_ping_pong(void);
 void scene_thread_and_coroutine(void);
 void scene_chan_ledger(void);
 void scene_close_wakes_all(void);
+void scene_close_is_for_all(void);
 void scene_waitgroup(void);
 void scene_mutex(void);
 

@@ -38,6 +38,7 @@ const struct scene scenes[] = {
     {"thread_and_coroutine", scene_thread_and_coroutine, 0},
     {"chan_ledger", scene_chan_ledger, 0},
     {"close_wakes_all", scene_close_wakes_all, 0},
+    {"close_is_for_all", scene_close_is_for_all, 0},
     {"waitgroup", scene_waitgroup, 0},
     {"mutex", scene_mutex, 0},
     {"semaphore", scene_semaphore, 0},
