@@ -30,14 +30,19 @@ struct fd {
     bool more;    // the socket had more when the last receive finished
     bool at_once; // the last receive found its data there
 
-    // Atomic: whether a file may be attempted without a use (D4).
+    uint32_t life; // closes so far; changes where there is neither a use nor an attempt
+    // Atomic: whether a file may be attempted without a use, and how many do so now (D4).
     atomic_u32 cache;
 };
 
 //     CACHE_UNKNOWN <--an attempt by who has a use: found nothing, something--> CACHE_HAS
 //           ^                                  |                                    |
 //           '-- the number goes -- CACHE_CLOSES <---------- a close begins ---------'
-enum { CACHE_UNKNOWN, CACHE_HAS, CACHE_CLOSES };
+enum { CACHE_UNKNOWN, CACHE_HAS, CACHE_CLOSES, CACHE_STATE = 3, CACHE_ATTEMPT };
+
+#define BREATHS 200  // that a close gives an attempt before it naps
+#define NAP_NS 20000 // the first nap ...
+#define NAP_NS_MOST 1000000
 
 struct chunk {
     struct fd fds[CHUNK];
@@ -436,20 +441,36 @@ static void note_cached(struct fd *f, bool has)
     uint32_t now = has ? CACHE_HAS : CACHE_UNKNOWN;
     uint32_t was = has ? CACHE_UNKNOWN : CACHE_HAS;
 
-    // relaxed, both: it says nothing of other memory; who has met the close met its lock before
+    // relaxed, both: a hint; with an attempt beside it is left to the next one
     if (load_relaxed(&f->cache) == was) cas_relaxed(&f->cache, &was, now);
 }
 
-bool fd_run_cached(struct op *op)
+// True: no close gives the number away before end_attempt.
+static bool begin_attempt(struct fd *f)
+{
+    // relaxed: a look
+    if ((load_relaxed(&f->cache) & CACHE_STATE) != CACHE_HAS) return false;
+    // [FD-ATTEMPT] acq_rel, pairs with [FD-CLOSES]: one of the two sees the other, in one word.
+    uint32_t was = add_acq_rel(&f->cache, CACHE_ATTEMPT);
+    if ((was & CACHE_STATE) == CACHE_HAS) return true;
+    add_relaxed(&f->cache, -(uint32_t)CACHE_ATTEMPT); // relaxed: it did nothing
+    return false;
+}
+
+static void end_attempt(struct fd *f)
+{
+    // [FD-ATTEMPTED] release, pairs with [FD-CLOSES-LOOK]: its system calls are over.
+    add_release(&f->cache, -(uint32_t)CACHE_ATTEMPT);
+}
+
+bool fd_run_cached(struct op *op, uint32_t *ret_life)
 {
     int32_t moved;
     struct fd *f;
 
     op->result = 0;
-    // relaxed: as in note_cached
-    if (find(op->fd, &f) < 0 || load_relaxed(&f->cache) != CACHE_HAS ||
-        park_real_io() < 0)
-        return false;
+    if (find(op->fd, &f) < 0 || park_real_io() < 0 || !begin_attempt(f)) return false;
+    *ret_life = f->life;
     op->is_file = true;
     do {
         moved = op_try(op, false);
@@ -457,7 +478,13 @@ bool fd_run_cached(struct op *op)
         op->result += moved;
         advance(op, moved);
     } while (op->len > 0);
+    end_attempt(f);
     return moved >= 0;
+}
+
+bool fd_lives_on(const struct fd_use *use, uint32_t life)
+{
+    return use->fd->life == life;
 }
 
 int32_t fd_run(struct fd_use *use, struct op *op, int64_t deadline)
@@ -532,6 +559,31 @@ static void wait_for_uses_locked(struct fd *f)
     }
 }
 
+static void forbid_attempts(struct fd *f)
+{
+    uint32_t was = load_relaxed(&f->cache); // relaxed: the CAS checks it
+
+    // [FD-CLOSES] acq_rel, pairs with [FD-ATTEMPT].
+    while (!cas_acq_rel(&f->cache, &was, (was & ~(uint32_t)CACHE_STATE) | CACHE_CLOSES))
+        continue;
+}
+
+// An attempt does not wait, so it is over soon: as for a lock (base/lock.h).
+static void wait_for_attempts(struct fd *f)
+{
+    int64_t nap = NAP_NS;
+
+    // [FD-CLOSES-LOOK] acquire, pairs with [FD-ATTEMPTED].
+    for (uint32_t i = 0; load_acquire(&f->cache) >= CACHE_ATTEMPT; i++) {
+        if (i < BREATHS) {
+            os_pause();
+            continue;
+        }
+        os_sleep_until(clock_after(nap)); // the kernel has taken its processor
+        if (nap < NAP_NS_MOST) nap *= 2;
+    }
+}
+
 int fd_close(int number)
 {
     struct list woken;
@@ -546,19 +598,22 @@ int fd_close(int number)
         return -EBADF;
     }
     f->closing = true;
-    store_relaxed(&f->cache, CACHE_CLOSES); // relaxed: as in note_cached
+    forbid_attempts(f);
     disturb_all_locked(f, &woken);
     lock_release(&f->lock);
     for (struct list_node *n; (n = list_pop_front(&woken));)
         ready(container_of(n, struct waiter, node)->task);
+    wait_for_attempts(f);
 
     lock_acquire(&f->lock);
     wait_for_uses_locked(f);
     // Under the lock: a use that began between the reset and close(2) would be of a file that
     // nobody will close again. Who gets the number next waits here for a moment.
-    // relaxed: as in note_cached; before the number goes
-    store_relaxed(&f->cache, CACHE_UNKNOWN);
     err = os_close(number);
+    f->life++;
+    // relaxed: who comes now finds nothing known, and asks under the lock. Some may be counted that
+    // saw the close and go.
+    add_relaxed(&f->cache, CACHE_UNKNOWN - (uint32_t)CACHE_CLOSES);
     f->known = f->closing = false; // D3
     lock_release(&f->lock);
     return err;

@@ -17,10 +17,10 @@
 //     reset there: whoever gets the number next begins afresh, nobody begins on the old file, and
 //     no old completion or cancel can name the new one, because keys are never re-used
 //     (netpoll.h, N3).
-// D4  A known file whose pages are cached may be attempted without a use: that is one system call,
-//     which does not wait and means the file that has the number at that moment, as the caller's
-//     own would. What it leaves begins like everything else. Not once a close has begun: who has
-//     met that close must not find the file open afterwards.
+// D4  A known file whose pages are cached may be attempted without a use and without the lock, by
+//     system calls that do not wait. A close forbids attempts and waits until none is under way,
+//     so each is of the file that it began on. What it leaves is done by a use, if the number still
+//     is that file's.
 #pragma once
 
 #include <stdbool.h>
@@ -67,8 +67,11 @@ int32_t fd_run(struct fd_use *use, struct op *op, int64_t deadline);
 
 // A READ or WRITE at a place, as far as the page cache has it and without waiting (D4); for a call
 // that has asked for its cancel. op->result, what was moved; the op names what is left.
-// True: that is all that there is to do. False: 0 or more, and fd_run has to do the rest
-bool fd_run_cached(struct op *op);
+// True: that is all that there is to do. False: 0 or more, and fd_run has to do the rest; where it
+// was more, *ret_life says of which file.
+bool fd_run_cached(struct op *op, uint32_t *ret_life);
+// The use is of the file that the attempt was of.
+bool fd_lives_on(const struct fd_use *use, uint32_t life);
 
 // Sleeps until 'when', the deadline, a cancel or a close. 0 | -ETIMEDOUT | -ECANCELED | -EBADF
 int fd_back_off(struct fd_use *use, int64_t when, int64_t deadline);

@@ -41,6 +41,18 @@ static int32_t run(struct op *op, int64_t deadline)
     return result;
 }
 
+// The same for what an attempt has left of the file that was open in its time.
+static int32_t run_rest(struct op *op, uint32_t life, int64_t deadline)
+{
+    struct fd_use use;
+    int err = fd_begin(op->fd, FD_NO_TURN, deadline, &use);
+
+    if (err < 0) return err;
+    int32_t result = fd_lives_on(&use, life) ? fd_run(&use, op, deadline) : -EBADF;
+    fd_end(&use);
+    return result;
+}
+
 // ---- At a place ----------------------------------------------------------------------------
 
 // One buffer: mostly in the page cache, and then cheapest without the descriptor's lock, which
@@ -51,11 +63,13 @@ static int32_t run_at_place(struct op *op, int64_t deadline)
     int err = park_begin(&me, deadline);
 
     if (err < 0) return err;
-    bool is_done = fd_run_cached(op);
+    uint32_t life;
+    bool is_done = fd_run_cached(op, &life);
     int32_t moved = op->result;
     if (is_done) return moved;
-    int32_t rest = run(op, deadline);
-    return moved == 0 ? rest : rest > 0 ? moved + rest : moved; // the next call says why
+    if (moved == 0) return run(op, deadline);
+    int32_t rest = run_rest(op, life, deadline);
+    return rest > 0 ? moved + rest : moved; // the next call says why
 }
 
 ssize_t coir_pread(int fd, void *buf, size_t n, int64_t offset, int64_t deadline)

@@ -436,7 +436,10 @@ static int try_mode(struct poller *np, struct uring *u, size_t mode, unsigned en
         return err;
     }
     u->mode = modes[mode].mode;
-    u->gathers = info.features & IORING_FEAT_MIN_TIMEOUT;
+    // Only where a sleep's first completion ends it once the least time is over; in the other modes
+    // the kernel then still waits for all of them, and a break must not wait for a disk.
+    u->gathers = modes[mode].flags & IORING_SETUP_DEFER_TASKRUN &&
+                 info.features & IORING_FEAT_MIN_TIMEOUT;
     os_ring_cap_workers(u->ring, IO_WQ_MOST);
     u->is_plain = modes[mode].flags == 0;
     return 0;
