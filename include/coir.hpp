@@ -204,11 +204,13 @@ class scope
     // Waits until all children have ended, then closes the scope. Nothing cuts this wait short.
     // The first failure, of a child or by fail() | -ETIMEDOUT (its deadline had passed)
     // | -ECANCELED | 0 | -EINVAL (it was waited for before, or a scope that was opened later is
-    // still open) | -EPERM (not the opener). Throws what the first child threw that threw.
+    // still open) | -EPERM (not the opener). Throws what the first child threw that threw, once,
+    // and not where the scope stays open.
     int wait()
     {
         int err = close();
 
+        if (open_) return err; // nothing has changed: children may still throw
         if (kept_) std::rethrow_exception(std::exchange(kept_, nullptr));
         return err;
     }

@@ -32,7 +32,8 @@ extern "C" {
 
 // Starts a runtime without threads. The config's workers, pump_signal and threads_max do not
 // count; helpers are -1 (none) by default, and then what needs one returns -EAGAIN: coir_blocking,
-// coir_resolve of a name, coir_process_start, and with epoll files that are not in the page cache.
+// coir_resolve and coir_dial of a name, coir_process_start, and with epoll files that are not in
+// the page cache, coir_open, coir_fsync, coir_statx and the other calls on paths.
 // On kernels whose rings lack DEFER_TASKRUN (before 6.1) COIR_DRIVER_AUTO is epoll, and
 // COIR_DRIVER_URING is refused with -EINVAL: such a ring would work within the system calls of the
 // loop's own thread. Never waits, any thread, which need not be that of the turns.

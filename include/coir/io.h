@@ -46,7 +46,7 @@ COIR_API COIR_MUST_USE ssize_t coir_writev(int fd, const struct iovec *iov, int 
                                            int64_t deadline);
 
 // Reads or writes all n bytes. A smaller count says that the end or an error came after so many:
-// the next call says which. -errno only if nothing was moved.
+// the next call says which. -errno only if nothing was moved. n of 0 is 0, whatever fd is.
 COIR_API COIR_MUST_USE ssize_t coir_read_full(int fd, void *buf, size_t n,
                                               int64_t deadline);
 COIR_API COIR_MUST_USE ssize_t coir_write_all(int fd, const void *buf, size_t n,
@@ -118,7 +118,8 @@ COIR_API COIR_MUST_USE ssize_t coir_sendfile(int out, int in, off_t *offset, siz
 // accept4(2): waits for a connection. addr and len may both be NULL. The new descriptor is
 // close-on-exec; flags: SOCK_CLOEXEC, SOCK_NONBLOCK. A connection that was reset while it queued
 // is skipped; without free descriptors it backs off and tries again until the deadline.
-// fd | -EINVAL (not listening) | -ENOTSOCK
+// fd | -EINVAL (a socket that does not listen; where no ring asks the kernel, on epoll and on an
+// ordinary thread, one that is not O_NONBLOCK is waited on first) | -ENOTSOCK
 COIR_API COIR_MUST_USE int coir_accept(int fd, struct sockaddr *addr, socklen_t *len,
                                        int flags, int64_t deadline);
 
@@ -159,7 +160,7 @@ COIR_API COIR_MUST_USE int coir_listen(const char *address,
 // Connects a stream socket to such an address; every address that a name has is tried in turn,
 // each for an even share of the time that is left.
 // fd | -EINVAL (not an address) | -ENOENT (unknown name, or no such path) | -ECONNREFUSED
-// | -ETIMEDOUT | -ECANCELED | -EMFILE
+// | -ETIMEDOUT | -ECANCELED | -EMFILE | -EAGAIN (a name: as coir_resolve)
 COIR_API COIR_MUST_USE int coir_dial(const char *address, int64_t deadline);
 
 // getaddrinfo(3) on a helper thread; numbers are answered at once. A caller whose deadline passed

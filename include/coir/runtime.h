@@ -101,8 +101,9 @@ typedef struct coir_config {
     // calls in them are an ordinary thread's, and may not wait. One that takes long is treated as
     // code that computes or blocks: other coroutines go on elsewhere. They must not throw. Calls
     // that change stacks without leaving the coroutine (coir_on_big_stack), and what a helper runs
-    // for it (coir_blocking), are not told. Either may be NULL; where both are, a switch costs
-    // nothing more, else it goes by the thread's own stack: docs/embedding.md.
+    // for it (coir_blocking; with a seed it runs there), are not told. Either may be NULL; where
+    // both are, a switch costs nothing more, else it goes by the thread's own stack:
+    // docs/embedding.md.
     void (*switch_in)(void *arg, uint64_t id, void **slot);
     void (*switch_out)(void *arg, uint64_t id, void **slot, int ends);
     void *switch_arg;

@@ -244,6 +244,29 @@ void what_a_child_throws_is_its_openers()
     expect(caught_from(several) >= 0);
 }
 
+// A wait that is refused leaves the exception, and the children, to the one that closes the scope.
+void a_refused_wait_throws_nothing()
+{
+    coir::scope outer;
+    coir::scope inner;
+    started(outer.go([] { throw number(6); }));
+    while (coir_yield() == 0) continue; // until it has thrown
+    expect_eq(outer.wait(), -EINVAL);   // inner is open
+    int strangers = 0;
+    coir_waitgroup done = {};
+    coir_waitgroup_add(&done, 1);
+    started(coir::go([&] {
+        strangers = outer.wait();
+        coir_waitgroup_done(&done);
+    }));
+    coir_shield_begin();
+    expect_eq(coir_waitgroup_wait(&done, COIR_FOREVER), 0);
+    coir_shield_end();
+    expect_eq(strangers, -EPERM);
+    expect_eq(inner.wait(), -ECANCELED);
+    expect_eq(caught_from(outer), 6);
+}
+
 void an_exception_of_the_openers_cancels_and_joins()
 {
     int cancelled = 0;
@@ -268,6 +291,7 @@ int scopes(void *)
     a_scope_joins_when_it_is_left();
     a_scope_fails_with_the_first_failure();
     what_a_child_throws_is_its_openers();
+    a_refused_wait_throws_nothing();
     an_exception_of_the_openers_cancels_and_joins();
     return 0;
 }

@@ -43,6 +43,18 @@ static void close_both(const int fds[2])
     expect_eq(coir_close(fds[1]), 0);
 }
 
+// Not a listener, and nothing will ever be there: told at once, not at the deadline.
+static int accept_of_a_pipe(void *arg)
+{
+    int fds[2];
+
+    (void)arg;
+    expect_eq(pipe2(fds, O_CLOEXEC), 0);
+    expect_eq(coir_accept(fds[0], NULL, NULL, 0, COIR_FOREVER), -ENOTSOCK);
+    close_both(fds);
+    return 0;
+}
+
 // ---- Ends -----------------------------------------------------------------------------
 
 static int half_close(void *arg)
@@ -265,7 +277,8 @@ static int all_are_close_on_exec(void *arg)
 int main(void)
 {
     static int (*const scenes[])(
-        void *) = {half_close,
+        void *) = {accept_of_a_pipe,
+                   half_close,
                    reset_before_and_while_reading,
                    pipes_keep_their_mode,
                    terminals_keep_their_mode,
