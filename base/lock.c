@@ -7,10 +7,10 @@
 #include "base/panic.h"
 #include "base/platform.h"
 
-#define BREATHS_MOST                                                                     \
-    64u // between two looks; doubled from 1 on: three microseconds in all
+#define SPINS 7u // of 1, 2, 4 .. 64 breaths: three microseconds in all
 #define NAP_NS 20000
 #define NAP_NS_MOST 1000000
+#define NAPS_GROW 6u
 
 static bool take(struct lock *l)
 {
@@ -22,19 +22,21 @@ static bool take(struct lock *l)
 }
 
 // Looks less and less often: every look takes the line from the holder.
-static bool spin(struct lock *l)
+void lock_breathe(uint32_t looks)
 {
-    for (uint32_t breaths = 1; breaths <= BREATHS_MOST; breaths *= 2) {
-        if (take(l)) return true;
-        for (uint32_t i = 0; i < breaths; i++) os_pause();
+    uint32_t i = looks % (SPINS + 1), naps = looks / (SPINS + 1);
+
+    if (i < SPINS) {
+        for (uint32_t n = 1u << i; n > 0; n--) os_pause();
+        return;
     }
-    return take(l);
+    int64_t nap = naps < NAPS_GROW ? (int64_t)NAP_NS << naps : NAP_NS_MOST;
+    os_sleep_until(clock_after(nap)); // the kernel has taken the holder's processor
 }
 
 void lock_acquire_slow(struct lock *l)
 {
-    for (int64_t nap = NAP_NS; !spin(l); nap = nap < NAP_NS_MOST ? nap * 2 : nap)
-        os_sleep_until(clock_after(nap)); // the kernel has taken the holder's processor
+    for (uint32_t looks = 0; !take(l); looks++) lock_breathe(looks);
 }
 
 #if defined(COIR_DEBUG) || defined(COIR_MODEL)

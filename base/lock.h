@@ -45,6 +45,10 @@ enum { LOCK_FREE, LOCK_HELD };
 
 void lock_acquire_slow(struct lock *l);
 
+// Between two looks at something that is soon over, without a word to us: breaths, more and more of
+// them, then a nap, that grows. 'looks': how often it was looked at.
+void lock_breathe(uint32_t looks);
+
 #if defined(COIR_DEBUG) || defined(COIR_MODEL)
 void lock_note_acquire(const struct lock *l);
 void lock_note_release(const struct lock *l);

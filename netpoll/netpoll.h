@@ -63,6 +63,7 @@ struct op {
     bool more_likely; // RECV: data is likely to be there already: try before polling
     bool positioned;  // READ .. WRITEV: at 'offset', which stays
     bool is_file; // READ .. WRITEV of a file or a disk: always ready, may take its time
+    bool tried;   // op_try has just said -EAGAIN
     int fd;
     int flags;
     uint32_t len;

@@ -247,7 +247,7 @@ static void sleeps_beside(void *arg)
 static void begin_disk(struct shared *s)
 {
     *s = (struct shared){0};
-    s->fds[0] = sim_disk(sim_choose(2, 2));
+    s->fds[0] = sim_disk(sim_choose(2, 2), 0);
     sim.kept_blocks = 1;
     sim.fresh_numbers = true;
 }
@@ -276,4 +276,43 @@ void scene_file_is_closed(void)
     for (int i = 0; i < 3; i++) world_go(&s.world, reads_until_closed, &s);
     world_go(&s.world, closes_some_time, &s);
     world_end(&s.world);
+}
+
+// A call is of one file, though the number goes to another one in the middle of it.
+static void reads_of_one_file(void *arg)
+{
+    struct shared *s = arg;
+
+    for (int i = 0; i < READS; i++) {
+        uint8_t part[PART];
+        ssize_t got = coir_pread(s->fds[0], part, PART, 8 * i, COIR_FOREVER);
+
+        for (int j = 0; j < got; j++)
+            sim_expect_eq(part[j] ^ part[0],
+                          sim_disk_byte(8 * i + j) ^ sim_disk_byte(8 * i));
+    }
+    world_done(&s->world);
+}
+
+static void closes_and_opens_another(void *arg)
+{
+    struct shared *s = arg;
+
+    if (sim_choose(2, 1)) coir_sleep(300);
+    sim_expect_eq(coir_close(s->fds[0]), 0);
+    s->fds[1] = sim_disk(false, 0x80);
+    world_done(&s->world);
+}
+
+void scene_number_goes_on(void)
+{
+    struct shared s;
+
+    begin_disk(&s);
+    sim.fresh_numbers = false;
+    world_start(&s.world, 2, 4);
+    for (int i = 0; i < 3; i++) world_go(&s.world, reads_of_one_file, &s);
+    world_go(&s.world, closes_and_opens_another, &s);
+    world_end(&s.world);
+    coir_close(s.fds[1]);
 }

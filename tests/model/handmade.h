@@ -69,6 +69,7 @@ void scene_thread_is_closed(void);
 void scene_two_closes(void);
 void scene_reads_files(void);
 void scene_file_is_closed(void);
+void scene_number_goes_on(void);
 void scene_turns(void);
 void scene_poll(void);
 void scene_name(void);

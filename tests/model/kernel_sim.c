@@ -202,7 +202,7 @@ ssize_t file_read_at(struct file *f, const struct iovec *iov, int n, int64_t off
     ssize_t sum = 0;
     for (; n > 0; iov++, n--)
         for (size_t i = 0; i < iov->iov_len; i++, sum++)
-            ((uint8_t *)iov->iov_base)[i] = sim_disk_byte(offset + sum);
+            ((uint8_t *)iov->iov_base)[i] = sim_disk_byte(offset + sum) ^ f->mark;
     return sum;
 }
 
@@ -321,11 +321,12 @@ int sim_pipe(int ret_fds[2])
     return 0;
 }
 
-int sim_disk(bool direct)
+int sim_disk(bool direct, uint8_t mark)
 {
     struct file *f = file_make(FILE_DISK);
 
     f->direct = direct;
+    f->mark = mark;
     return file_install(f);
 }
 

@@ -31,6 +31,7 @@ struct file {
     bool nonblock;
     uint64_t count; // FILE_EVENT
     bool direct;    // FILE_DISK: past the page cache
+    uint8_t mark;   // FILE_DISK
 
     // FILE_SOCKET, FILE_PIPE: what has come and was not read.
     struct file *peer;
@@ -79,7 +80,8 @@ void ring_reset(void);
 // For scenarios: pairs as socketpair(2) and pipe(2) make them.
 int sim_socketpair(int ret_fds[2]);
 int sim_pipe(int ret_fds[2]);
-// A file on a disk, without an end: the byte at each place is what sim_disk_byte says. What a call
-// that must not wait finds in the page cache is chance, and a ring has the rest when it likes.
-int sim_disk(bool direct);
+// A file on a disk, without an end: the byte at each place is what sim_disk_byte says, with the
+// bits of 'mark' turned. What a call that must not wait finds in the page cache is chance, and a
+// ring has the rest when it likes.
+int sim_disk(bool direct, uint8_t mark);
 uint8_t sim_disk_byte(int64_t offset);

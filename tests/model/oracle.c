@@ -39,11 +39,16 @@ static bool somebody_computes(void)
     return false;
 }
 
-// Somebody naps until a lock is free (base/lock.c): what it is about stands between two places.
+// Somebody naps (lock_breathe): until a lock is free, and then what it is about stands between two
+// places; or in a coroutine's call, which is not over.
 static bool somebody_naps(void)
 {
-    for (uint32_t i = 0; i < SIM_THREADS; i++)
-        if (sim.threads[i].wait == SIM_SLEEP && sim.threads[i].ranks) return true;
+    for (uint32_t i = 0; i < SIM_THREADS; i++) {
+        const struct sim_thread *t = &sim.threads[i];
+        const struct m *m = t->self;
+
+        if (t->wait == SIM_SLEEP && (t->ranks || (m && m->g))) return true;
+    }
     return false;
 }
 

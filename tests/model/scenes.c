@@ -67,6 +67,7 @@ const struct scene scenes[] = {
     {"two_closes", scene_two_closes, 0},
     {"reads_files", scene_reads_files, 0},
     {"file_is_closed", scene_file_is_closed, 0},
+    {"number_goes_on", scene_number_goes_on, 0},
     {"turns", scene_turns, 0},
     {"poll", scene_poll, 0},
     {"name", scene_name, 0},
