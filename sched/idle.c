@@ -376,11 +376,10 @@ static int64_t soonest_alarm(const struct p *p)
 }
 
 // A sleep of p's M was ended by its timers. Its M.
-static void note_alarm(struct p *p)
+static void note_alarm(struct p *p, int64_t now)
 {
-    // relaxed, both: we have just written the one, and the other decides only how long we sleep
-    p->alarm = load_relaxed(&p->sched->coarse);
-    p->expired_before = load_relaxed(&p->timers.expired);
+    p->alarm = now;
+    p->expired_before = load_relaxed(&p->timers.expired); // relaxed: as in soonest_alarm
 }
 
 struct queue idle_sleep(struct m *m)
@@ -413,10 +412,10 @@ struct queue idle_sleep(struct m *m)
     if (until < soonest) until = soonest;
     done = poller_poll(m->poller, found ? CLOCK_PAST : until);
     poller_awake(m->poller);
-    sched_note_time(s);
-    bool late = load_relaxed(&s->coarse) >= until; // relaxed: we have just written it
+    int64_t now = sched_note_time(s);
+    bool late = now >= until;
     come_out(m, home, !home && queue_empty(&done) && late);
-    if (late && home && m->p == home) note_alarm(home);
+    if (late && home && m->p == home) note_alarm(home, now);
     // Who pushed that work may have counted on us and woken nobody: W3 holds for it too.
     if (found && m->p)
         count_spinning(m);

@@ -29,7 +29,7 @@
 // W8  A sleep that a timer ends costs about 16 us of processor time where setting the kernel's
 //     timer leaves a virtual machine. Where timers stand so close that such a sleep brings
 //     several, the next one is made longer: by 4 us for each but the first, 200 us at most. Who
-//     comes in a crowd waits for the crowd; a lone one never (docs/adr/0034).
+//     comes in a crowd, or right behind one on the same P, waits for the crowd (docs/adr/0034).
 #pragma once
 
 #include <stdbool.h>

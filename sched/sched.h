@@ -46,7 +46,8 @@ struct sched {
     enum poller_kind poller_kind;
     void (*thread_start)(void *), (*thread_stop)(void *);
     void *thread_arg;
-    // The host's, told of each stretch that a coroutine runs (run_told); NULL, both: it is not.
+    // The host's, told of each stretch that a coroutine runs (tell_in, tell_out in sched.c); both
+    // NULL: it is not.
     void (*switch_in)(void *arg, uint64_t id, void **slot);
     void (*switch_out)(void *arg, uint64_t id, void **slot, int ends);
     void *switch_arg;
@@ -192,10 +193,13 @@ static inline bool sched_tells(const struct sched *s)
     return s->switch_in || s->switch_out;
 }
 
-// Writes the coarse clock; a clock read.
-static inline void sched_note_time(struct sched *s)
+// Writes the coarse clock; a clock read. What it says.
+static inline int64_t sched_note_time(struct sched *s)
 {
-    store_relaxed(&s->coarse, clock_now()); // relaxed: says no more than itself
+    int64_t now = clock_now();
+
+    store_relaxed(&s->coarse, now); // relaxed: says no more than itself
+    return now;
 }
 
 // A thread of the runtime's (worker, spare, sysmon) is there now, or is about to end: never more
