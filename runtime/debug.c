@@ -363,9 +363,9 @@ static int say_coroutine(void *arg, const coir_coroutine_info *info)
     if (info->file)
         say(o, ", spawned at %s:%d (%s)", info->file, info->line, info->function);
     if (info->pins > 0) say(o, ", pinned");
-    if (info->stack_used)
-        say(o, ", stack %zu of %zu bytes", info->stack_used, info->stack_bytes);
-    say(o, ", at most %zu\n", info->stack_most);
+    say(o, ", stack");
+    if (info->stack_used) say(o, " %zu,", info->stack_used);
+    say(o, " at most %zu of %zu bytes\n", info->stack_most, info->stack_bytes);
     for (int i = 0; i < info->n_frames; i++) say_frame(o, info->frames[i]);
     return o->err;
 }
