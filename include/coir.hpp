@@ -133,14 +133,15 @@ int go_with(const coir_options &opts, F &&f, const char *file = __builtin_FILE()
 }
 
 // A scope as an object: children that never outlive it. It stands in its opener's frame, a
-// coroutine's or an ordinary thread's, and its destructor joins: it waits until every child has
+// coroutine's or an ordinary thread's (elsewhere, or destroyed out of order or by another, what
+// becomes of its children is undefined), and its destructor joins: it waits until every child has
 // ended, and cancels them first if an exception is on its way through. coir/scope.h says what a
 // scope is, whom a cancel and the deadline reach, and what they see.
 //
 // An exception that leaves a child cancels the others; the first one is kept, and wait() throws it
 // in the opener. Where nobody calls wait() the destructor ends in std::terminate with it, after the
-// log has named the opener: what failed is not passed over in silence. While the opener's own
-// exception is on its way the child's is dropped, as the lesser of two.
+// log has named an opener that is a coroutine: what failed is not passed over in silence. While the
+// opener's own exception is on its way the child's is dropped, as the lesser of two.
 class scope
 {
   public:
