@@ -74,18 +74,41 @@ static inline pthread_t bench_thread(void *(*fn)(void *), void *arg)
     return thread;
 }
 
+static inline void *bench_nothing(void *arg)
+{
+    return arg;
+}
+
+// n threads that do nothing, created and joined in batches of 100.
+static inline void bench_spawn_threads(struct bench *b)
+{
+    pthread_t threads[100];
+
+    bench_start(b);
+    for (long i = 0; i < b->n; i += 100) {
+        for (int j = 0; j < 100; j++) threads[j] = bench_thread(bench_nothing, NULL);
+        for (int j = 0; j < 100; j++) pthread_join(threads[j], NULL);
+    }
+    bench_stop(b);
+}
+
+// Reads WHO WORKERS N, or ends the program. True: WHO is coir.
+static inline int bench_is_coir(struct bench *b, int argc, char **argv)
+{
+    if (argc < 4) {
+        fprintf(stderr, "usage: %s coir|pthreads WORKERS N\n", argv[0]);
+        exit(2);
+    }
+    bench_config.workers = b->workers = (unsigned)atoi(argv[2]);
+    b->n = atol(argv[3]);
+    return strcmp(argv[1], "coir") == 0;
+}
+
 static inline int bench_main(int argc, char **argv, double scale, const char *unit)
 {
     struct bench b = {0};
 
-    if (argc < 4) {
-        fprintf(stderr, "usage: %s coir|pthreads WORKERS N\n", argv[0]);
-        return 2;
-    }
-    b.workers = (unsigned)atoi(argv[2]);
-    b.n = atol(argv[3]);
-    bench_config.workers = b.workers;
-    if (strcmp(argv[1], "coir") == 0)
+    if (bench_is_coir(&b, argc, argv))
         bench_must(coir_run(&bench_config, bench_coir, &b) == 0, "coir_run");
     else
         bench_pthreads(&b);

@@ -83,16 +83,9 @@ void bench_pthreads(struct bench *b)
 int main(int argc, char **argv)
 {
     struct bench b = {0};
-    coir_config config = COIR_CONFIG_INIT;
 
-    if (argc < 4) {
-        fprintf(stderr, "usage: %s coir|pthreads WORKERS N\n", argv[0]);
-        return 2;
-    }
-    config.workers = b.workers = (unsigned)atoi(argv[2]);
-    b.n = atol(argv[3]);
-    if (strcmp(argv[1], "coir") == 0)
-        bench_must(coir_run(&config, bench_coir, &b) == 0, "coir_run");
+    if (bench_is_coir(&b, argc, argv))
+        bench_must(coir_run(&bench_config, bench_coir, &b) == 0, "coir_run");
     else
         bench_pthreads(&b);
     printf("{\"value\": %.1f, \"unit\": \"bytes\", \"n\": %ld, \"create_ms\": %.1f, "

@@ -83,13 +83,7 @@ int main(int argc, char **argv)
 {
     struct bench b = {0};
 
-    if (argc < 4) {
-        fprintf(stderr, "usage: %s coir|pthreads WORKERS N\n", argv[0]);
-        return 2;
-    }
-    bench_config.workers = b.workers = (unsigned)atoi(argv[2]);
-    b.n = atol(argv[3]);
-    if (strcmp(argv[1], "coir") == 0)
+    if (bench_is_coir(&b, argc, argv))
         bench_coir(&b);
     else
         bench_pthreads(&b);

@@ -4,7 +4,7 @@
 //        of 100, created and joined.
 #include "bench/bench.h"
 
-enum { BATCH = 1000, THREADS = 100 };
+enum { BATCH = 1000 };
 
 static void nothing(coir_waitgroup *done)
 {
@@ -26,21 +26,9 @@ int bench_coir(void *arg)
     return 0;
 }
 
-static void *nothing_at_all(void *arg)
-{
-    return arg;
-}
-
 void bench_pthreads(struct bench *b)
 {
-    pthread_t threads[THREADS];
-
-    bench_start(b);
-    for (long i = 0; i < b->n; i += THREADS) {
-        for (int j = 0; j < THREADS; j++) threads[j] = bench_thread(nothing_at_all, NULL);
-        for (int j = 0; j < THREADS; j++) pthread_join(threads[j], NULL);
-    }
-    bench_stop(b);
+    bench_spawn_threads(b);
 }
 
 int main(int argc, char **argv)

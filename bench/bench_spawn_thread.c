@@ -5,7 +5,7 @@
 //        Threads are created and joined in batches of 100.
 #include "bench/bench.h"
 
-enum { BATCH = 1000, THREADS = 100, ROUNDS = 10 };
+enum { BATCH = 1000, ROUNDS = 10 };
 
 static coir_runtime *rt;
 static coir_waitgroup done;
@@ -53,34 +53,16 @@ int bench_coir(void *arg)
     return coir_stop(rt, COIR_FOREVER);
 }
 
-static void *nothing_at_all(void *arg)
-{
-    return arg;
-}
-
 void bench_pthreads(struct bench *b)
 {
-    pthread_t threads[THREADS];
-
-    bench_start(b);
-    for (long i = 0; i < b->n; i += THREADS) {
-        for (int j = 0; j < THREADS; j++) threads[j] = bench_thread(nothing_at_all, NULL);
-        for (int j = 0; j < THREADS; j++) pthread_join(threads[j], NULL);
-    }
-    bench_stop(b);
+    bench_spawn_threads(b);
 }
 
 int main(int argc, char **argv)
 {
     struct bench b = {0};
 
-    if (argc < 4) {
-        fprintf(stderr, "usage: %s coir|pthreads WORKERS N\n", argv[0]);
-        return 2;
-    }
-    bench_config.workers = b.workers = (unsigned)atoi(argv[2]);
-    b.n = atol(argv[3]);
-    if (strcmp(argv[1], "coir") == 0)
+    if (bench_is_coir(&b, argc, argv))
         bench_must(bench_coir(&b) == 0, "stop");
     else
         bench_pthreads(&b);
