@@ -362,5 +362,8 @@ struct os_pump *os_pump_get(int signal);
 void os_pump_put(struct os_pump *pump);
 // The ring that the handler enters.
 void os_ring_pumped_by(struct os_ring *ring, struct os_pump *pump);
-// Sends the signal unless one is under way. Who knows that the thread lives.
-void os_pump_send(struct os_pump *pump);
+// Sends the signal. Who knows that the thread lives, or may do without. False: one is under way, or
+// it could not be sent.
+bool os_pump_send(struct os_pump *pump);
+// True if none is under way: whatever that thread stored before the last one is seen.
+bool os_pump_answered(struct os_pump *pump);

@@ -42,6 +42,7 @@ int hosted_adopt(struct sched *s)
     m->errno_here = os_errno();
     m->exceptions = os_exceptions();
     store_relaxed(&m->thread_id, os_thread_id()); // relaxed: a hint
+    m_goes_light(m);
     m->next_hosted = thread_cancel()->hosted;
     thread_cancel()->hosted = m;
     return 0;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "sched/m.h"
 
+#include "base/bias.h"
 #include "base/clock.h"
 #include "sched/sched.h"
 
@@ -29,4 +30,16 @@ bool m_launched(struct m *m)
     while ((launch = load_acquire(&m->launch)) == M_LAUNCHING)
         os_futex_wait(&m->launch, M_LAUNCHING, CLOCK_NEVER);
     return launch == M_LAUNCHED;
+}
+
+void m_goes_light(struct m *m)
+{
+    fence_note_begin(&m->hold.note, m->pump);
+    if (m->alone != &bias_stranger) fence_note_begin(&m->alone->note, m->pump);
+}
+
+void m_goes_light_no_more(struct m *m)
+{
+    fence_note_end(&m->hold.note);
+    if (m->alone != &bias_stranger) fence_note_end(&m->alone->note);
 }

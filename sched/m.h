@@ -103,6 +103,11 @@ int m_launch(struct m *m, void (*entry)(void *m));
 // True if m has a thread to join. Waits while one is being launched.
 bool m_launched(struct m *m);
 
+// Its own thread: it can be reached by who needs a fence of it (base/fence.h) ...
+void m_goes_light(struct m *m);
+// ... and is through with what needs one.
+void m_goes_light_no_more(struct m *m);
+
 // True if it runs one coroutine only, or none any more. Its own thread, or who holds the idle lock
 // and knows it asleep.
 static inline bool m_is_reserved(const struct m *m)

@@ -47,7 +47,7 @@ static int make_tables(struct sched *s, const struct sched_config *config)
 
     s->memory = config->memory;
     s->n_p = config->workers;
-    s->light = os_fence_heavy_get();
+    s->light = fence_heavy_get();
     s->poller_kind = config->poller_kind;
     s->ps = MEMORY_GET(s->memory, struct p, s->n_p);
     s->m_most = config->hosted ? 1 : most_threads(s->n_p, config->threads_max);

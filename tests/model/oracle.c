@@ -39,11 +39,22 @@ static bool somebody_computes(void)
     return false;
 }
 
-// Somebody naps until a lock is free (base/lock.c): what it is about stands between two places.
+// It counts as one that looks, and may not take anything yet (sched/fresh.h, F5).
+static bool is_refused_thief(const struct sim_thread *t)
+{
+    const struct m *m = t->self;
+
+    return sim.refuses_fences && m && m->spinning;
+}
+
+// Somebody naps until a lock is free (base/lock.c): what it is about stands between two places. Or
+// before it looks again.
 static bool somebody_naps(void)
 {
-    for (uint32_t i = 0; i < SIM_THREADS; i++)
-        if (sim.threads[i].wait == SIM_SLEEP && sim.threads[i].ranks) return true;
+    for (uint32_t i = 0; i < SIM_THREADS; i++) {
+        const struct sim_thread *t = &sim.threads[i];
+        if (t->wait == SIM_SLEEP && (t->ranks || is_refused_thief(t))) return true;
+    }
     return false;
 }
 

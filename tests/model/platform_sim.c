@@ -83,6 +83,9 @@ void os_futex_wake(atomic_u32 *word, int n)
 bool os_fence_heavy(void)
 {
     sim_step(STEP_FENCE);
+    if (!sim.refuses_fences && !sim.keeps_fences)
+        sim.refuses_fences = sim_choose(2, 6) != 0;
+    if (sim.refuses_fences) return false;
     sim_drain_all();
     return true;
 }
