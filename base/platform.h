@@ -54,6 +54,9 @@ struct os_thread {
 int os_thread_start(struct os_thread *ret_thread, void (*fn)(void *), void *arg,
                     const char *name, const struct memory *mem);
 void os_thread_join(struct os_thread thread);
+// False: it is not at its end yet, and nothing happened; its function may have returned, but the
+// destructors of its thread-locals are the host's and take their time. Never waits.
+bool os_thread_try_join(struct os_thread thread);
 // Instead of a join, where 'mem' was NULL.
 void os_thread_detach(struct os_thread thread);
 

@@ -22,7 +22,7 @@ int hosted_start(struct sched *s)
     lock_release(&s->idle.lock);
     if (!m) return -ENOMEM;
     store_relaxed(&m->launch, M_UNBORN); // relaxed, both: nobody knows s yet
-    store_relaxed(&m->ended, 1);         // there is no thread to join, or to count
+    store_relaxed(&m->ended, M_GONE);    // there is no thread to join, or to count
     int err = poller_open_hosted(s->poller_kind, s->memory, &m->poller);
     if (err < 0) return err;
     store_relaxed(&m->started, M_STARTED); // relaxed: as above

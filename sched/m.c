@@ -11,8 +11,8 @@ int m_launch(struct m *m, void (*entry)(void *m))
 
     // relaxed, all: a stop comes after it (idle.c), and the thread is not there yet
     store_relaxed(&m->launch, M_LAUNCHING);
-    if (load_relaxed(&m->ended)) os_thread_join(m->thread);
-    store_relaxed(&m->ended, 0);
+    if (load_relaxed(&m->ended) == M_ENDS) os_thread_join(m->thread);
+    store_relaxed(&m->ended, M_LIVES);
     store_relaxed(&m->started, 0);
     err = os_thread_start(&m->thread, entry, m, "coir-worker", m->sched->memory);
     if (err == 0) sched_note_thread(m->sched, 1);

@@ -677,5 +677,5 @@ void sched_m_main(void *arg)
     if (s->thread_stop) s->thread_stop(s->thread_arg);
     sched_note_thread(s, -1);
     // [M-ENDED] release, pairs with [M-REUSED]: the last access but that of its kernel half.
-    store_release(&m->ended, 1);
+    store_release(&m->ended, M_ENDS);
 }

@@ -119,6 +119,18 @@ void os_thread_join(struct os_thread thread)
     t->wait = SIM_FREE;
 }
 
+bool os_thread_try_join(struct os_thread thread)
+{
+    struct sim_thread *t = &sim.threads[thread.handle];
+
+    sim_step(STEP_JOIN);
+    sim_drain();
+    if (t->wait == SIM_FREE) sim_fail("a thread was joined twice");
+    if (t->wait != SIM_ENDED || sim_choose(2, 4)) return false;
+    t->wait = SIM_FREE;
+    return true;
+}
+
 void os_thread_detach(struct os_thread thread)
 {
     struct sim_thread *t = &sim.threads[thread.handle];
