@@ -27,6 +27,7 @@ void bias_owner_put(struct bias_owner *owner)
 {
     if (!owner || owner == &bias_stranger) return;
     must(!load_relaxed(&owner->inside)); // relaxed: its thread has ended
+    fence_note_end(&owner->note);
     // [OWNER-PUT] release, pairs with [OWNER-GET].
     store_release(&owner->taken, 0);
 }
@@ -34,15 +35,17 @@ void bias_owner_put(struct bias_owner *owner)
 void bias_forked(void)
 {
     // relaxed, all: there is one thread
-    for (int i = 0; i < OWNERS; i++)
+    for (int i = 0; i < OWNERS; i++) {
+        store_relaxed(&owners[i].note.thread, 0); // those threads are not here
         if (!load_relaxed(&owners[i].inside)) store_relaxed(&owners[i].taken, 0);
+    }
 }
 
 void bias_take_away(struct bias *b, struct bias_owner *owner)
 {
     store_relaxed(&b->thread, &bias_nobody); // relaxed: the fence follows
     // [BIAS-TAKE] heavy, pairs with [BIAS-IN]: it is nobody's, now look where its thread is (B1).
-    must(os_fence_heavy());
+    must(fence_heavy_one(&owner->note, CLOCK_NEVER));
 
     // [BIAS-GONE] acquire, pairs with [BIAS-OUT]: what was done inside is seen here.
     while (load_acquire(&owner->inside) == b) os_sleep_until(clock_after(NAP_NS));

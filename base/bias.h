@@ -26,7 +26,8 @@
 //     be had, is bias_stranger and owns no lock.
 // B5  Nobody's lock becomes its thread's who took it so many times and nobody else in between, and
 //     each time that it was taken away it takes four times as many: so what the fences cost is a
-//     small part of what the lock has cost until then.
+//     small part of what the lock has cost until then. Where a heavy fence was refused no lock
+//     becomes anybody's, and one that is goes by the longer way (base/fence.h), once.
 //
 // Who owns it is a matter of the thread, not of P or coroutine: no section lasts over a switch
 // (I8), so it holds under hand-off and for ordinary threads alike. Channels that a coroutine makes
@@ -42,6 +43,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/fence.h"
 #include "base/lock.h"
 
 struct bias;
@@ -51,6 +53,7 @@ struct bias_owner {
     alignas(CACHE_LINE)
         atomic_ptr(const struct bias) inside; // the thread alone writes it
     atomic_u32 taken;
+    struct fence_note note;
 };
 
 extern struct bias_owner bias_stranger, bias_nobody;
@@ -90,7 +93,9 @@ static inline void bias_init(struct bias *b, enum lock_rank rank,
     *b = (struct bias){.n_needed = BIAS_AFTER};
     lock_init(&b->lock, rank);
     // relaxed: nobody knows it yet
-    store_relaxed(&b->thread, thread == &bias_stranger ? &bias_nobody : thread);
+    store_relaxed(&b->thread, thread == &bias_stranger || load_relaxed(&fence_refused)
+                                  ? &bias_nobody
+                                  : thread);
 }
 
 // The caller holds the lock under it, which is 'owner's: makes it nobody's.
@@ -107,8 +112,9 @@ static inline void bias_note_locked(struct bias *b, struct bias_owner *me)
     if (b->last != me) {
         b->last = me;
         b->n_last = 0;
-    } else if (++b->n_last == b->n_needed && me != &bias_stranger) {
-        store_relaxed(&b->thread, me); // relaxed: the lock orders it (B2)
+    } else if (++b->n_last == b->n_needed && me != &bias_stranger &&
+               !load_relaxed(&fence_refused)) { // relaxed: it only saves the longer way
+        store_relaxed(&b->thread, me);          // relaxed: the lock orders it (B2)
     }
 }
 

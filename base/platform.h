@@ -54,6 +54,9 @@ struct os_thread {
 int os_thread_start(struct os_thread *ret_thread, void (*fn)(void *), void *arg,
                     const char *name, const struct memory *mem);
 void os_thread_join(struct os_thread thread);
+// False: it is not at its end yet, and nothing happened; its function may have returned, but the
+// destructors of its thread-locals are the host's and take their time. Never waits.
+bool os_thread_try_join(struct os_thread thread);
 // Instead of a join, where 'mem' was NULL.
 void os_thread_detach(struct os_thread thread);
 
@@ -362,5 +365,8 @@ struct os_pump *os_pump_get(int signal);
 void os_pump_put(struct os_pump *pump);
 // The ring that the handler enters.
 void os_ring_pumped_by(struct os_ring *ring, struct os_pump *pump);
-// Sends the signal unless one is under way. Who knows that the thread lives.
-void os_pump_send(struct os_pump *pump);
+// Sends the signal. Who knows that the thread lives, or may do without. False: one is under way, or
+// it could not be sent.
+bool os_pump_send(struct os_pump *pump);
+// True if none is under way: whatever that thread stored before the last one is seen.
+bool os_pump_answered(struct os_pump *pump);

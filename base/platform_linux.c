@@ -188,11 +188,23 @@ int os_thread_start(struct os_thread *ret_thread, void (*fn)(void *), void *arg,
     return 0;
 }
 
+static void forget(struct os_thread thread)
+{
+    if (thread.told)
+        MEMORY_PUT(thread.told->memory, thread.told, struct os_thread_told, 1);
+}
+
 void os_thread_join(struct os_thread thread)
 {
     pthread_join((pthread_t)thread.handle, NULL);
-    if (thread.told)
-        MEMORY_PUT(thread.told->memory, thread.told, struct os_thread_told, 1);
+    forget(thread);
+}
+
+bool os_thread_try_join(struct os_thread thread)
+{
+    if (pthread_tryjoin_np((pthread_t)thread.handle, NULL) != 0) return false;
+    forget(thread);
+    return true;
 }
 
 void os_thread_detach(struct os_thread thread)

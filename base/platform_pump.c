@@ -261,18 +261,27 @@ void os_pump_put(struct os_pump *box)
     store_release(&box->taken, 0);
 }
 
-void os_pump_send(struct os_pump *box)
+bool os_pump_send(struct os_pump *box)
 {
     siginfo_t info;
 
     // [PUMP-SENT] acquire, pairs with itself (the handler stores 0 at its end): one at a time.
-    if (swap_acquire(&box->sent, 1)) return;
+    if (swap_acquire(&box->sent, 1)) return false;
     memset(&info, 0, sizeof(info));
     info.si_code = SI_QUEUE;
     info.si_pid = getpid();
     info.si_uid = getuid();
     info.si_value.sival_ptr = box;
     if (syscall(SYS_rt_tgsigqueueinfo, getpid(), (int)box->thread, box->signal, &info) <
-        0)
+        0) {
         store_relaxed(&box->sent, 0); // relaxed: the next look tries again
+        return false;
+    }
+    return true;
+}
+
+bool os_pump_answered(struct os_pump *box)
+{
+    // [PUMP-SENT] acquire, pairs with itself: the handler stores 0 at its end.
+    return load_acquire(&box->sent) == 0;
 }

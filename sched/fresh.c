@@ -2,15 +2,21 @@
 #include "sched/fresh.h"
 
 #include "base/clock.h"
+#include "base/fence.h"
 #include "base/maybe.h"
 #include "base/panic.h"
-#include "base/platform.h"
 #include "sched/g.h"
 
 void fresh_init(struct fresh *f, bool light)
 {
-    f->light = light;
+    store_relaxed(&f->light, light); // relaxed: nobody knows it yet
     lock_init(&f->lock, LOCK_RANK_FRESH);
+}
+
+void fresh_go_full(struct fresh *f)
+{
+    // [FRESH-FULL] release, pairs with [FRESH-HOW]: each pop with a light fence is seen (F5).
+    store_release(&f->light, 0);
 }
 
 // ---- The owner ------------------------------------------------------------------------------
@@ -80,18 +86,21 @@ struct g *fresh_pop_oldest(struct fresh *f)
 
 bool fresh_too_soon(struct fresh *f)
 {
-    if (!f->light || fresh_len(f) == 0 || maybe("a thief comes soon")) return false;
+    // relaxed, and below: a hint
+    if (!load_relaxed(&f->light) || fresh_len(f) == 0 || maybe("a thief comes soon"))
+        return false;
     // relaxed: a hint. Unsigned: where the processors' counts differ it comes.
     return (uint64_t)(clock_cycles() - load_relaxed(&f->paid_at)) < FRESH_PAUSE;
 }
 
-// False: a filter that was installed after the start refuses it.
+// False: it is refused, and the owner has not gone over to full ones (F5).
 static bool fence_for_both(struct fresh *f)
 {
-    if (f->light) {
+    // [FRESH-HOW] acquire, pairs with [FRESH-FULL].
+    if (load_acquire(&f->light)) {
         store_relaxed(&f->paid_at, clock_cycles()); // relaxed: a hint
         // [FRESH-STEAL] heavy, pairs with [FRESH-POP]: claim is stored, now look at tail (F1).
-        return os_fence_heavy();
+        return fence_heavy();
     }
     // [FRESH-STEAL] seq_cst, pairs with [FRESH-POP]: the same.
     fence_seq_cst();

@@ -26,6 +26,8 @@
 // F4  A thief pays with a system call, its victim with an interrupt: 10 us between them. So thieves
 //     come once in FRESH_PAUSE; what is spawned faster than that overflows, which costs no fence.
 //     One that came for every two or three beside one who spawns without end kept it from spawning.
+// F5  Where a thief's fence is refused it takes nothing until the owner, told by fence_refused, has
+//     gone over to full ones; so the thief sees all that the owner did with light ones.
 //
 // Source: the THE protocol of Cilk-5 (Frigo, Leiserson, Randall, "The implementation of the Cilk-5
 // multithreaded language", PLDI 1998). Changed: a thief takes half at once, so it has a claim of
@@ -56,10 +58,8 @@ struct g;
 #endif
 
 struct fresh {
-    // Constant after init: thieves pay for both fences, or there are none.
-    bool light;
-
-    // Atomic. Owner stores tail, the holder of the lock head and claim.
+    // Atomic. Owner stores tail and light, the holder of the lock head and claim.
+    atomic_u32 light; // 1: thieves pay for both fences, or there are none
     alignas(CACHE_LINE) atomic_u32 tail;
     alignas(CACHE_LINE) atomic_u32 head;
     atomic_u32 claim;
@@ -69,6 +69,9 @@ struct fresh {
 };
 
 void fresh_init(struct fresh *f, bool light);
+// Owner, not within another call: a heavy fence was refused (base/fence.h), from now on its own are
+// full ones.
+void fresh_go_full(struct fresh *f);
 
 // Owner. Full: the older half goes into *overflow in order, for the caller to hand to the global
 // queue; the number of those, else 0.
@@ -102,7 +105,7 @@ static inline struct g *fresh_pop(struct fresh *f)
     // [FRESH-POP] light, pairs with [FRESH-STEAL]: tail is stored, now look at claim (F1).
     fence_light();
     // [FRESH-POP] seq_cst, pairs with [FRESH-STEAL]: the same where there is no heavy one.
-    if (__builtin_expect(!f->light, 0)) fence_seq_cst();
+    if (__builtin_expect(!load_own(&f->light), 0)) fence_seq_cst();
     // relaxed: ordered by the fence
     if (__builtin_expect((int32_t)(tail - load_relaxed(&f->claim)) < 0, 0))
         return fresh_pop_contended(f);

@@ -22,7 +22,7 @@ int hosted_start(struct sched *s)
     lock_release(&s->idle.lock);
     if (!m) return -ENOMEM;
     store_relaxed(&m->launch, M_UNBORN); // relaxed, both: nobody knows s yet
-    store_relaxed(&m->ended, 1);         // there is no thread to join, or to count
+    store_relaxed(&m->ended, M_GONE);    // there is no thread to join, or to count
     int err = poller_open_hosted(s->poller_kind, s->memory, &m->poller);
     if (err < 0) return err;
     store_relaxed(&m->started, M_STARTED); // relaxed: as above
@@ -42,6 +42,7 @@ int hosted_adopt(struct sched *s)
     m->errno_here = os_errno();
     m->exceptions = os_exceptions();
     store_relaxed(&m->thread_id, os_thread_id()); // relaxed: a hint
+    m_goes_light(m);
     m->next_hosted = thread_cancel()->hosted;
     thread_cancel()->hosted = m;
     return 0;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "sched/m.h"
 
+#include "base/bias.h"
 #include "base/clock.h"
 #include "sched/sched.h"
 
@@ -10,8 +11,8 @@ int m_launch(struct m *m, void (*entry)(void *m))
 
     // relaxed, all: a stop comes after it (idle.c), and the thread is not there yet
     store_relaxed(&m->launch, M_LAUNCHING);
-    if (load_relaxed(&m->ended)) os_thread_join(m->thread);
-    store_relaxed(&m->ended, 0);
+    if (load_relaxed(&m->ended) == M_ENDS) os_thread_join(m->thread);
+    store_relaxed(&m->ended, M_LIVES);
     store_relaxed(&m->started, 0);
     err = os_thread_start(&m->thread, entry, m, "coir-worker", m->sched->memory);
     if (err == 0) sched_note_thread(m->sched, 1);
@@ -29,4 +30,16 @@ bool m_launched(struct m *m)
     while ((launch = load_acquire(&m->launch)) == M_LAUNCHING)
         os_futex_wait(&m->launch, M_LAUNCHING, CLOCK_NEVER);
     return launch == M_LAUNCHED;
+}
+
+void m_goes_light(struct m *m)
+{
+    fence_note_begin(&m->hold.note, m->pump);
+    if (m->alone != &bias_stranger) fence_note_begin(&m->alone->note, m->pump);
+}
+
+void m_goes_light_no_more(struct m *m)
+{
+    fence_note_end(&m->hold.note);
+    if (m->alone != &bias_stranger) fence_note_end(&m->alone->note);
 }

@@ -87,7 +87,8 @@ struct m {
     atomic_u32 started;
     // Atomic: how far its launch is; guarded against a stop that comes meanwhile.
     atomic_u32 launch;
-    // Atomic: its thread is through and may be joined, and the M be used again.
+    // Atomic: its thread is through, and the M may be used again when it is joined. The thread says
+    // so, who joins it says M_GONE under the idle lock.
     atomic_u32 ended;
     // Atomic: the number of its thread. Who finds an M by a P's word may come late and read that
     // of the M's next thread: no more than a hint, and the word has moved on.
@@ -96,12 +97,18 @@ struct m {
 
 #define M_STARTED (1u << 16)
 enum { M_UNBORN, M_LAUNCHING, M_LAUNCHED, M_FAILED };
+enum { M_LIVES, M_ENDS, M_GONE }; // of 'ended'
 
-// Starts m's thread (again, after one that ended) with the main function 'entry'. 0 | -EAGAIN
-// | -ENOMEM
+// Starts m's thread with the main function 'entry': again, after one that ended, for which it waits
+// unless that is gone. 0 | -EAGAIN | -ENOMEM
 int m_launch(struct m *m, void (*entry)(void *m));
 // True if m has a thread to join. Waits while one is being launched.
 bool m_launched(struct m *m);
+
+// Its own thread: it can be reached by who needs a fence of it (base/fence.h) ...
+void m_goes_light(struct m *m);
+// ... and is through with what needs one.
+void m_goes_light_no_more(struct m *m);
 
 // True if it runs one coroutine only, or none any more. Its own thread, or who holds the idle lock
 // and knows it asleep.

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include "sched/p.h"
 
+#include "base/clock.h"
 #include "base/maybe.h"
 #include "base/platform.h"
+
+#define ASK_NS                                                                           \
+    1000000 // patience with a thread that has to be fenced alone; a look of sysmon's
 
 void p_init(struct p *p, struct sched *s, uint32_t id, struct stack_depot *depot)
 {
@@ -70,9 +74,8 @@ bool p_ask(struct p *p, uint64_t seen, const struct hold *h)
     // [P-ASK] acq_rel, pairs with [P-BACK], [P-GIVE], [P-BLOCK]: one of them ends it.
     if (!cas_acq_rel(&p->word, &was, (seen & ~(uint64_t)0xffff) | P_ASKED)) return false;
     if (maybe("asked, not yet looked")) choice_point();
-    // [P-FENCE] heavy, pairs with [P-ENTER]: ASKED is stored, now look at 'at' (P4). Where it is
-    // refused by now, no P is taken any more.
-    bool fenced = !h->light || os_fence_heavy();
+    // [P-FENCE] heavy, pairs with [P-ENTER]: ASKED is stored, now look at 'at' (P4).
+    bool fenced = !h->light || fence_heavy_one(&h->note, clock_after(ASK_NS));
     // [P-FENCE] seq_cst, pairs with [P-ENTER].
     if (!h->light) fence_seq_cst();
     if (fenced && p_is_out(h)) return true;

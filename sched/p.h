@@ -35,7 +35,8 @@
 //     milliseconds at most, pays for both sides with a fence that every thread of the process
 //     passes (membarrier(2); where that is not to be had, each side has a full fence of its own).
 //     Either the M sees that it was asked, or who asked sees it inside; if both do, the one
-//     compare-and-swap of ASKED decides. One thread asks, sysmon.
+//     compare-and-swap of ASKED decides. One thread asks, sysmon. Where the fence is refused later
+//     it is had of that M's thread alone (base/fence.h), or the P stays for now.
 // P5  What stands in BLOCK is taken without asking: its M goes there and back by locked
 //     instructions.
 #pragma once
@@ -45,6 +46,7 @@
 
 #include "base/arrow.h"
 #include "base/atomic.h"
+#include "base/fence.h"
 #include "base/list.h"
 #include "base/panic.h"
 #include "base/rand.h"
@@ -69,6 +71,7 @@ struct hold {
 
     // Atomic: the M's note; it alone writes it.
     atomic_u32 at;
+    struct fence_note note;
 };
 
 // What a P counts. The owner adds, anybody reads: relaxed, each exact, together a snapshot only.

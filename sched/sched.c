@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "base/clock.h"
+#include "base/fence.h"
 #include "base/maybe.h"
 #include "base/panic.h"
 #include "sched/g.h"
@@ -17,6 +18,7 @@
     500000 // 150 to 200 us: a few times what a wake and the first misses cost
 #define GLOBAL_MOST (RUNQ_SIZE / 8 ? RUNQ_SIZE / 8 : 1) // from the global queue at a time
 #define OLDEST_NS 1000000  // between two turns of the oldest new one
+#define REFUSED_NS 200000  // until a thief that may not take anything looks again (F5)
 #define THIEF_PATIENCE 200 // breaths that a thief gives a 'next' before it takes it
 
 // ---- Queues ----------------------------------------------------------------------------------
@@ -220,6 +222,13 @@ static void look_outside(struct m *m)
     run_timers(m, &m->p->timers);
 }
 
+// Heavy fences are refused by now: p's new ones go by full ones, if it has thieves (F5).
+static void heed_refusal(struct p *p)
+{
+    // relaxed: it is seen the next time
+    if (load_relaxed(&fence_refused) && p->sched->n_p > 1) fresh_go_full(&p->runq.fresh);
+}
+
 // Before those who stand in the ring of a P that somebody was stuck with come those whose time is
 // over. Else in a crowd that blocks, where a turn takes until the next look of sysmon, nobody's
 // deadline is kept.
@@ -288,6 +297,15 @@ static struct g *steal(struct m *m, bool *ret_later)
     return NULL;
 }
 
+// New ones stand elsewhere that cannot be taken yet.
+static void wait_for_new(void)
+{
+    if (load_relaxed(&fence_refused)) // relaxed: a hint
+        os_sleep_until(clock_after(REFUSED_NS));
+    else
+        os_pause();
+}
+
 // Without a P: looks for one in a region that may block, else sleeps. False: this M ends.
 static bool find_p(struct m *m)
 {
@@ -351,6 +369,7 @@ static struct g *find_work(struct m *m)
         if (load_own(&m->p->tick) % SCHED_FAIR_TICKS == 0) {
             look_outside(m);
             sched_note_time(m->sched);
+            heed_refusal(m->p);
             if ((g = take_overtaken(m))) return g;
         }
         if ((g = pick(m->p))) return g;
@@ -365,7 +384,7 @@ static struct g *find_work(struct m *m)
         if ((g = steal(m, &later))) return g;
         if (m->sched->n_p > 1 && stack_depot_ahead(&m->sched->depot)) continue;
         if (later) { // it would be up again at once
-            os_pause();
+            wait_for_new();
             continue;
         }
         ready_ops(m, idle_sleep(m));
@@ -601,6 +620,7 @@ static int start_here(struct m *m)
         err = poller_reopen(m->poller, 0, m->pump);
     else
         err = poller_open(s->poller_kind, 0, m->pump, s->memory, &m->poller);
+    m_goes_light(m);
     // [M-STARTED] release, pairs with [M-START-SEEN].
     store_release(&m->started, err < 0 ? (uint32_t)-err : M_STARTED);
     os_futex_wake(&m->started, 1);
@@ -636,6 +656,7 @@ static void live(struct m *m)
             run_all(m, false);
         poller_shut(m->poller);
     }
+    m_goes_light_no_more(m);
     os_pump_put(m->pump);
     m->pump = NULL;
     if (m->spoiled) pin_unreserve(s);
@@ -656,5 +677,5 @@ void sched_m_main(void *arg)
     if (s->thread_stop) s->thread_stop(s->thread_arg);
     sched_note_thread(s, -1);
     // [M-ENDED] release, pairs with [M-REUSED]: the last access but that of its kernel half.
-    store_release(&m->ended, 1);
+    store_release(&m->ended, M_ENDS);
 }

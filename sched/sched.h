@@ -210,8 +210,8 @@ static inline void sched_note_thread(struct sched *s, int n)
     add_relaxed(&s->threads, (UINT64_C(1) << 32) + (uint64_t)(int64_t)n);
 }
 
-// An M for a new thread, LAUNCHING: one whose thread ended, or a fresh one. Holder of the idle
-// lock. NULL: too many, or no memory.
+// An M for a new thread, LAUNCHING: one whose thread is gone, a fresh one, or, where there may be
+// no more, one whose thread is ending. Holder of the idle lock. NULL: too many, or no memory.
 struct m *sched_new_m(struct sched *s);
 
 // Around code on a coroutine that may block; they nest. Elsewhere nothing.

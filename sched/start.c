@@ -47,7 +47,7 @@ static int make_tables(struct sched *s, const struct sched_config *config)
 
     s->memory = config->memory;
     s->n_p = config->workers;
-    s->light = os_fence_heavy_get();
+    s->light = fence_heavy_get();
     s->poller_kind = config->poller_kind;
     s->ps = MEMORY_GET(s->memory, struct p, s->n_p);
     s->m_most = config->hosted ? 1 : most_threads(s->n_p, config->threads_max);
@@ -79,32 +79,58 @@ static void make_workers(struct sched *s)
     }
 }
 
-struct m *sched_new_m(struct sched *s)
+// True if m's thread has ended and is joined; where it is still ending only if it may be waited
+// for, by m_launch.
+static bool has_ended_locked(struct m *m, bool waits)
+{
+    // [M-REUSED] acquire, pairs with [M-ENDED].
+    uint32_t ended = load_acquire(&m->ended);
+
+    if (ended != M_ENDS || waits) return ended != M_LIVES;
+    if (!os_thread_try_join(m->thread)) return false;
+    store_relaxed(&m->ended, M_GONE); // relaxed: under the lock
+    return true;
+}
+
+// One that had a thread, or could not be launched; NULL: none.
+static struct m *used_m_locked(struct sched *s, bool waits)
+{
+    for (uint32_t i = 0; i < load_own(&s->n_ms); i++) {
+        struct m *m = s->ms[i];
+        // [M-LAUNCH-SEEN] acquire, pairs with [M-LAUNCH]: who failed to launch it is done with it.
+        uint32_t launch = load_acquire(&m->launch);
+
+        // One that could not be launched with its P has it until that retires.
+        if ((launch != M_FAILED && launch != M_LAUNCHED) || idle_has_p_locked(s, m))
+            continue;
+        if (launch == M_FAILED || has_ended_locked(m, waits)) return m;
+    }
+    return NULL;
+}
+
+static struct m *fresh_m_locked(struct sched *s)
 {
     uint32_t n = load_own(&s->n_ms);
     struct m *m = NULL;
 
-    for (uint32_t i = 0; i < n && !m; i++) {
-        // [M-LAUNCH-SEEN] acquire, pairs with [M-LAUNCH]: who failed to launch it is done with it.
-        uint32_t launch = load_acquire(&s->ms[i]->launch);
+    if (n == s->m_most || !(m = MEMORY_GET(s->memory, struct m, 1))) return NULL;
+    m->sched = s;
+    m->index = n;
+    m->alone = s->light ? bias_owner_get() : &bias_stranger;
+    m->hold.light = s->light;
+    s->ms[n] = m;
+    // [MS-GROWN] release, pairs with [MS-SEEN].
+    store_release(&s->n_ms, n + 1);
+    return m;
+}
 
-        // [M-REUSED] acquire, pairs with [M-ENDED].
-        if (launch != M_FAILED &&
-            !(launch == M_LAUNCHED && load_acquire(&s->ms[i]->ended)))
-            continue;
-        // One that could not be launched with its P has it until that retires.
-        if (!idle_has_p_locked(s, s->ms[i])) m = s->ms[i];
-    }
-    if (!m) {
-        if (n == s->m_most || !(m = MEMORY_GET(s->memory, struct m, 1))) return NULL;
-        m->sched = s;
-        m->index = n;
-        m->alone = s->light ? bias_owner_get() : &bias_stranger;
-        m->hold.light = s->light;
-        s->ms[n] = m;
-        // [MS-GROWN] release, pairs with [MS-SEEN].
-        store_release(&s->n_ms, n + 1);
-    }
+struct m *sched_new_m(struct sched *s)
+{
+    struct m *m = used_m_locked(s, false);
+
+    if (!m) m = fresh_m_locked(s);
+    if (!m) m = used_m_locked(s, true);
+    if (!m) return NULL;
     m->given = NULL; // of a launch that failed
     m->coming = false;
     // relaxed: join_workers asks behind the caller's lock

@@ -53,7 +53,7 @@ SEAM = re.compile(r"base/platform_\w+\.c$")
 ORDER = r"(acquire|release|acq_rel|seq_cst)"
 VERB = re.compile(
     r"\b(?:(load|store|swap|add|or|and|cas)_" + ORDER +
-    r"|(?<!void )(?<!bool )(?:os_)?(fence)_(seq_cst|light|heavy))\s*\(")
+    r"|(?<!void )(?<!bool )(fence)_(seq_cst|light|heavy)(?:_one)?)\s*\(")
 RELAXED = re.compile(r"\b(?:load|store|swap|add|or|and|cas)_relaxed\s*\(")
 LABEL = r"\[([A-Z][A-Z0-9]*(?:-[A-Z0-9]+)+|[A-Z]{2,}[A-Z0-9]*)\]"
 NAMED = re.compile(LABEL + r"\s+(?:and\s+\S+\s+)?(relaxed|acquire|release|acq_rel|seq_cst|light|heavy)\b")

@@ -39,15 +39,22 @@ static bool somebody_computes(void)
     return false;
 }
 
+// It counts as one that looks, and may not take anything yet (sched/fresh.h, F5).
+static bool is_refused_thief(const struct m *m)
+{
+    return sim.refuses_fences && m->spinning;
+}
+
 // Somebody naps (lock_breathe): until a lock is free, and then what it is about stands between two
-// places; or in a coroutine's call, which is not over.
+// places; in a coroutine's call, which is not over; or before it looks again.
 static bool somebody_naps(void)
 {
     for (uint32_t i = 0; i < SIM_THREADS; i++) {
         const struct sim_thread *t = &sim.threads[i];
         const struct m *m = t->self;
 
-        if (t->wait == SIM_SLEEP && (t->ranks || (m && m->g))) return true;
+        if (t->wait != SIM_SLEEP) continue;
+        if (t->ranks || (m && (m->g || is_refused_thief(m)))) return true;
     }
     return false;
 }

@@ -83,6 +83,9 @@ void os_futex_wake(atomic_u32 *word, int n)
 bool os_fence_heavy(void)
 {
     sim_step(STEP_FENCE);
+    if (!sim.refuses_fences && !sim.keeps_fences)
+        sim.refuses_fences = sim_choose(2, 6) != 0;
+    if (sim.refuses_fences) return false;
     sim_drain_all();
     return true;
 }
@@ -114,6 +117,18 @@ void os_thread_join(struct os_thread thread)
     if (t->wait == SIM_FREE) sim_fail("a thread was joined twice");
     while (t->wait != SIM_ENDED) sim_block(SIM_JOIN, t, INT64_MAX);
     t->wait = SIM_FREE;
+}
+
+bool os_thread_try_join(struct os_thread thread)
+{
+    struct sim_thread *t = &sim.threads[thread.handle];
+
+    sim_step(STEP_JOIN);
+    sim_drain();
+    if (t->wait == SIM_FREE) sim_fail("a thread was joined twice");
+    if (t->wait != SIM_ENDED || sim_choose(2, 4)) return false;
+    t->wait = SIM_FREE;
+    return true;
 }
 
 void os_thread_detach(struct os_thread thread)

@@ -480,12 +480,21 @@ void os_ring_pumped_by(struct os_ring *r, struct os_pump *p)
 }
 
 // The signal comes when the kernel likes: kernel_step.
-void os_pump_send(struct os_pump *p)
+bool os_pump_send(struct os_pump *p)
 {
     sim_step(STEP_ENTER);
     sim_drain();
+    bool under_way = p->sent.value;
     p->sent.value = 1;
     kernel_changed();
+    return !under_way;
+}
+
+bool os_pump_answered(struct os_pump *p)
+{
+    sim_step(STEP_ENTER);
+    kernel_changed(); // it may come now
+    return !p->sent.value;
 }
 
 // The handler, at a point of its thread: all that it does happens between two points.
@@ -494,6 +503,7 @@ static void handle(struct os_pump *p)
     struct os_ring *r = pumped[p - pumps];
 
     sim_note(STEP_FINISH << 8 | 255);
+    sim_drain_thread((uint32_t)p->thread - 1); // an interrupt
     if (p->open.value && r) {
         uint32_t n = r->n_published;
         run_tasks(r);

@@ -149,6 +149,11 @@ void sim_drain_all(void)
         show(&sim.threads[i], sim.threads[i].n_stores);
 }
 
+void sim_drain_thread(uint32_t thread)
+{
+    show(&sim.threads[thread], sim.threads[thread].n_stores);
+}
+
 void sim_forget_stores(const void *p, size_t bytes)
 {
     if (!sim.pending) return;

@@ -93,6 +93,8 @@ struct sim {
     uint32_t kept_blocks;  // allocations that are the process's and may stay
     bool fresh_numbers;    // a descriptor's number is not used twice
     bool whole_transfers;  // no transfer is cut short
+    bool keeps_fences;     // no filter comes that takes heavy fences back ...
+    bool refuses_fences;   // ... one has come
     uint32_t often;        // mask: a switch at one point of so many
     uint32_t drain;        // of 64: how readily a buffered store becomes visible
     uint32_t maybes;       // which sites of maybe() are armed
@@ -165,6 +167,7 @@ void sim_nap(int64_t ns);
 // Makes the current worker's stores visible; all workers'.
 void sim_drain(void);
 void sim_drain_all(void);
+void sim_drain_thread(uint32_t thread);
 
 // ---- The other files ------------------------------------------------------------------
 

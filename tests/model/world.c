@@ -17,6 +17,7 @@ void world_start_as(struct world *w, coir_config config, unsigned workers, uint3
     config.stack_bytes = 16 << 10;
     config.guard_bytes = 4096;
     config.pump_signal = sim.seed % 16 == 5 ? -1 : 0;
+    sim.keeps_fences = config.pump_signal < 0; // else who computes keeps its P (adr/0086)
     config.driver = sim.seed % 4 == 3 ? COIR_DRIVER_EPOLL : COIR_DRIVER_URING;
     config.helpers = 1 + (int)(sim.seed % 3);
     *w = (struct world){0};
