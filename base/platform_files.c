@@ -23,12 +23,12 @@
 
 int os_open(const char *path, int flags, mode_t mode)
 {
-    return RETRY(open(path, flags | O_CLOEXEC, mode));
+    return RETRY(UNCANCELED(open(path, flags | O_CLOEXEC, mode)));
 }
 
 int os_fsync(int fd, bool data_only)
 {
-    return data_only ? RETRY(fdatasync(fd)) : RETRY(fsync(fd));
+    return data_only ? RETRY(UNCANCELED(fdatasync(fd))) : RETRY(UNCANCELED(fsync(fd)));
 }
 
 int os_statx(int dirfd, const char *path, int flags, unsigned mask, struct statx *ret)
@@ -79,7 +79,7 @@ static int resolve_error(int err, int system_err)
 int os_resolve(const char *host, const char *service, const struct addrinfo *hints,
                struct addrinfo **ret_list)
 {
-    int err = getaddrinfo(host, service, hints, ret_list);
+    int err = UNCANCELED(getaddrinfo(host, service, hints, ret_list));
 
     return err ? resolve_error(err, errno) : 0;
 }
@@ -106,8 +106,8 @@ int os_child_ended(pid_t pid, bool may_block)
     siginfo_t info = {0};
     idtype_t which = pid > 0 ? P_PID : pid == -1 ? P_ALL : P_PGID;
     id_t id = which == P_ALL ? 0 : (id_t)(pid < 0 ? -(int64_t)pid : pid);
-    int err =
-        RETRY(waitid(which, id, &info, WEXITED | WNOWAIT | (may_block ? 0 : WNOHANG)));
+    int err = RETRY(UNCANCELED(
+        waitid(which, id, &info, WEXITED | WNOWAIT | (may_block ? 0 : WNOHANG))));
 
     return err < 0 ? err : info.si_pid ? 0 : -EAGAIN;
 }
@@ -115,7 +115,7 @@ int os_child_ended(pid_t pid, bool may_block)
 int os_waitpid_now(pid_t pid, int *ret_status)
 {
     int status;
-    int got = RETRY(waitpid(pid, &status, WNOHANG));
+    int got = RETRY(UNCANCELED(waitpid(pid, &status, WNOHANG)));
 
     if (got > 0) *ret_status = status;
     return got;

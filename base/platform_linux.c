@@ -78,7 +78,8 @@ uint64_t os_random(void)
 {
     uint64_t value;
 
-    if (getrandom(&value, sizeof(value), GRND_NONBLOCK) == sizeof(value)) return value;
+    if (UNCANCELED(getrandom(&value, sizeof(value), GRND_NONBLOCK)) == sizeof(value))
+        return value;
     return (uint64_t)os_now() * 0x9e3779b97f4a7c15u ^ (uintptr_t)&value;
 }
 
@@ -95,7 +96,9 @@ void os_sleep_until(int64_t when)
 {
     struct timespec ts = timespec_of(kernel_time(when));
 
-    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL) == EINTR) continue;
+    while (UNCANCELED(clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL)) ==
+           EINTR)
+        continue;
 }
 
 // ---- Threads -------------------------------------------------------------------------------
@@ -196,7 +199,7 @@ static void forget(struct os_thread thread)
 
 void os_thread_join(struct os_thread thread)
 {
-    pthread_join((pthread_t)thread.handle, NULL);
+    UNCANCELED(pthread_join((pthread_t)thread.handle, NULL));
     forget(thread);
 }
 

@@ -177,7 +177,7 @@ int os_guard_light(void *first, size_t bytes, size_t stride, unsigned n)
         if (err == -EINVAL || err == -ENOMEM) return err;
         if (err < 0) return -EINVAL;
         if (load_relaxed(&believed)) continue; // relaxed: a fact about the kernel
-        if (!is_guarded(guards[0])) return -EINVAL;
+        if (!UNCANCELED(is_guarded(guards[0]))) return -EINVAL;
         store_relaxed(&believed, 1); // relaxed: as above
     }
     return 0;
@@ -199,7 +199,7 @@ void os_stack_note(void *low, void *high)
 #endif
 }
 
-unsigned os_map_limit(void)
+static unsigned read_map_limit(void)
 {
     FILE *file = fopen("/proc/sys/vm/max_map_count", "re");
     unsigned limit = 0;
@@ -209,4 +209,9 @@ unsigned os_map_limit(void)
         fclose(file);
     }
     return limit ? limit : 65530;
+}
+
+unsigned os_map_limit(void)
+{
+    return UNCANCELED(read_map_limit());
 }

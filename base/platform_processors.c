@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/platform.h"
+#include "base/platform_call.h"
 
 static unsigned affinity_count(void)
 {
@@ -100,13 +101,13 @@ static unsigned cgroup_count(void)
 unsigned os_cpu_count(void)
 {
     unsigned n = affinity_count();
-    unsigned quota = cgroup_count();
+    unsigned quota = UNCANCELED(cgroup_count());
 
     if (quota < n) n = quota;
     return n > 0 ? n : 1;
 }
 
-unsigned os_thread_count(void)
+static unsigned read_thread_count(void)
 {
     FILE *file = fopen("/proc/self/status", "re");
     char line[256];
@@ -116,4 +117,9 @@ unsigned os_thread_count(void)
         if (strncmp(line, "Threads:", 8) == 0) n = (unsigned)strtoul(line + 8, NULL, 10);
     if (file) fclose(file);
     return n;
+}
+
+unsigned os_thread_count(void)
+{
+    return UNCANCELED(read_thread_count());
 }

@@ -26,17 +26,17 @@ int os_eventfd(void)
 
 ssize_t os_read(int fd, void *buf, size_t n)
 {
-    return RETRY(read(fd, buf, n));
+    return RETRY(UNCANCELED(read(fd, buf, n)));
 }
 
 ssize_t os_write(int fd, const void *buf, size_t n)
 {
-    return RETRY(write(fd, buf, n));
+    return RETRY(UNCANCELED(write(fd, buf, n)));
 }
 
 ssize_t os_readv(int fd, const struct iovec *iov, int n, int64_t offset)
 {
-    return RETRY(preadv2(fd, iov, n, offset, 0));
+    return RETRY(UNCANCELED(preadv2(fd, iov, n, offset, 0)));
 }
 
 void os_sigpipe_drop(void)
@@ -45,7 +45,7 @@ void os_sigpipe_drop(void)
 
     sigemptyset(&pipe_only);
     sigaddset(&pipe_only, SIGPIPE);
-    sigtimedwait(&pipe_only, NULL, &(struct timespec){0});
+    UNCANCELED(sigtimedwait(&pipe_only, NULL, &(struct timespec){0}));
 }
 
 // Around a write to what may have no reader: SIGPIPE must neither come nor stay. Our own threads
@@ -81,7 +81,7 @@ ssize_t os_writev(int fd, const struct iovec *iov, int n, int64_t offset)
     struct os_hush h;
 
     os_sigpipe_hold(&h);
-    return hush_end(&h, RETRY(pwritev2(fd, iov, n, offset, 0)));
+    return hush_end(&h, RETRY(UNCANCELED(pwritev2(fd, iov, n, offset, 0))));
 }
 
 // Past libc, whose wrapper is a cancellation point and pays for that twice a call: what does not
@@ -110,22 +110,22 @@ ssize_t os_writev_nowait(int fd, const struct iovec *iov, int n, int64_t offset)
 
 ssize_t os_recvmsg(int fd, struct msghdr *msg, int flags)
 {
-    return RETRY(recvmsg(fd, msg, flags));
+    return RETRY(UNCANCELED(recvmsg(fd, msg, flags)));
 }
 
 ssize_t os_sendmsg(int fd, const struct msghdr *msg, int flags)
 {
-    return RETRY(sendmsg(fd, msg, flags | MSG_NOSIGNAL));
+    return RETRY(UNCANCELED(sendmsg(fd, msg, flags | MSG_NOSIGNAL)));
 }
 
 ssize_t os_recv(int fd, void *buf, size_t n, int flags)
 {
-    return RETRY(recv(fd, buf, n, flags));
+    return RETRY(UNCANCELED(recv(fd, buf, n, flags)));
 }
 
 ssize_t os_send(int fd, const void *buf, size_t n, int flags)
 {
-    return RETRY(send(fd, buf, n, flags | MSG_NOSIGNAL));
+    return RETRY(UNCANCELED(send(fd, buf, n, flags | MSG_NOSIGNAL)));
 }
 
 int os_socket(int domain, int type, int protocol)
@@ -147,13 +147,13 @@ int os_listen(int fd, int backlog)
 int os_accept(int fd, struct sockaddr *addr, socklen_t *len, int flags)
 {
     if (fault_here(FAULT_FD)) return -EMFILE;
-    return RETRY(accept4(fd, addr, len, flags | SOCK_CLOEXEC));
+    return RETRY(UNCANCELED(accept4(fd, addr, len, flags | SOCK_CLOEXEC)));
 }
 
 // Not retried: an interrupted connect goes on in the kernel, and a second one is EALREADY.
 int os_connect(int fd, const struct sockaddr *addr, socklen_t len)
 {
-    return ONCE(connect(fd, addr, len));
+    return ONCE(UNCANCELED(connect(fd, addr, len)));
 }
 
 int os_getsockopt(int fd, int level, int name, void *value, socklen_t *len)
@@ -178,7 +178,7 @@ int os_shutdown(int fd, int how)
 
 int os_close(int fd)
 {
-    return ONCE(close(fd));
+    return ONCE(UNCANCELED(close(fd)));
 }
 
 int os_fcntl_getfl(int fd)
@@ -204,7 +204,7 @@ static struct timespec *time_left(int64_t deadline, struct timespec *ts)
 int os_poll(struct pollfd *fds, unsigned n, int64_t deadline)
 {
     struct timespec ts;
-    int ready = ONCE(ppoll(fds, n, time_left(deadline, &ts), NULL));
+    int ready = ONCE(UNCANCELED(ppoll(fds, n, time_left(deadline, &ts), NULL)));
 
     return ready == -EINTR ? 0 : ready;
 }
@@ -245,7 +245,7 @@ int os_epoll_wait(int epfd, struct epoll_event *events, int n, int64_t deadline)
     struct timespec *left = time_left(deadline, &ts);
 
     if (!load_relaxed(&no_pwait2)) { // relaxed, both: a fact about the kernel
-        int ready = ONCE(epoll_pwait2(epfd, events, n, left, NULL));
+        int ready = ONCE(UNCANCELED(epoll_pwait2(epfd, events, n, left, NULL)));
         if (ready != -ENOSYS) return ready == -EINTR ? 0 : ready;
         store_relaxed(&no_pwait2, 1);
     }
@@ -254,6 +254,6 @@ int os_epoll_wait(int epfd, struct epoll_event *events, int n, int64_t deadline)
         ms = left->tv_sec > 1000000
                  ? 1000000000
                  : (int)(left->tv_sec * 1000 + (left->tv_nsec + 999999) / 1000000);
-    int ready = ONCE(epoll_wait(epfd, events, n, ms));
+    int ready = ONCE(UNCANCELED(epoll_wait(epfd, events, n, ms)));
     return ready == -EINTR ? 0 : ready;
 }

@@ -11,6 +11,7 @@ A comment's block belongs to the declarations that follow it without an empty li
 is description but the paragraph that lists what comes back, which begins with a value ("0 | -EPIPE
 (closed) | ...") or with a word for one ("fd | -EINVAL ...").
 """
+import itertools
 import os
 import re
 import shutil
@@ -19,6 +20,7 @@ import sys
 
 ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), ".."))
 HEADERS = os.path.join(ROOT, "include", "coir")
+CODE = re.compile(r"//     ")  # a line of an example; in a description it keeps its spaces
 # What these two mean wherever they are named without a reason.
 WAITS = [("-ETIMEDOUT", "the deadline passed first; with COIR_NOW: it would have waited"),
          ("-ECANCELED", "the coroutine was cancelled")]
@@ -41,7 +43,8 @@ def read_header(name):
         if line.startswith("//"):
             if block is not None:
                 comment, block = [], None
-            comment.append(line[2:].strip())
+            if not re.match(r"// -{4,}", line):  # a heading of the header's
+                comment.append(line[2:].rstrip() if CODE.match(line) else line[2:].strip())
             continue
         declared = re.match(r"COIR_API\b|#define (coir_[a-z]\w*|go)\(", line)
         if not declared:
@@ -59,8 +62,10 @@ def read_header(name):
                 i += 1
             name_, form = declared.group(1), re.match(r"#define (\w+\([^)]*\))", line).group(1)
             # A list that may be empty is written '...' in the macro, 'fn, args...' for people.
-            form = form.replace("(...)", "(fn, args...)" if name_ != "coir_opts" else "(.field = value, ...)")
-            form = form.replace(", ...)", ", fn, args...)")
+            if name_ == "coir_opts":
+                form = "coir_opts(.field = value, ...)"
+            else:
+                form = re.sub(r"\.\.\.\)$", "fn, args...)", form)
             names, synopsis = [name_], [form]
         else:
             text = re.sub(r"\s+", " ", re.sub(r"\b(COIR_API|COIR_MUST_USE) ?", "", text)).strip()
@@ -84,9 +89,9 @@ def all_blocks():
 def split(comment):
     """Description and the list of what comes back."""
     for i, line in enumerate(comment):
-        if re.match(r"(> 0: |0 at |0: |0 \||-E[A-Z]|\| -E|fd \||Bytes[ ,]|What fn returned|0$)", line) or \
-                re.search(r"(^|\. )(0 \| -E|0 \| what|> 0: revents|Bytes (read|written))", line):
-            found = re.search(r"(^|\. )((0 \|)|(> 0:)|(Bytes ))", line)
+        if re.match(r"(The index|> 0: |0 at |0: |0 \||-E[A-Z0-9]+ [|(]|\| -E|fd \||Bytes[ ,]|What fn returned|0$)", line) or \
+                re.search(r"(^|\. )(0 \| -E|0 \| what|The same \||> 0: revents|Bytes (read|written))", line):
+            found = re.search(r"(^|\. )((0 \|)|(> 0:)|(The same \|)|(Bytes ))", line)
             at = found.start(2) if found else 0
             return comment[:i] + [line[:at].strip()], [line[at:]] + comment[i + 1:]
     return comment, []
@@ -116,7 +121,7 @@ def header_of(block, name):
 
 def page(block, name, version):
     description, values = split(block.comment)
-    text = " ".join(line for line in description if line)
+    text = " ".join(line for line in description if line and not line.startswith(" "))
     back = " ".join(values)
     first = re.split(r"(?<=[.:;]) ", text)[0].rstrip(".:;") if text else name
     # The head of this header speaks for all its calls that take a deadline.
@@ -127,14 +132,12 @@ def page(block, name, version):
            ".SH SYNOPSIS", ".nf", f"#include <{header_of(block, name)}>", ".PP"]
     out += [roff(s) for s in block.synopsis]
     out += [".fi", ".SH DESCRIPTION"]
-    paragraph = []
-    for line in description + [""]:
-        if line:
-            paragraph.append(line)
-        elif paragraph:
-            out += [".PP", roff("\n".join(paragraph))]
-            paragraph = []
-    out += [".SH RETURN VALUE", roff(back) if back else "See above."]
+    for code, lines in itertools.groupby(description, lambda line: line.startswith(" ") if line else None):
+        if code is not None:
+            text_of = roff("\n".join(lines))
+            out += [".PP", f".EX\n{text_of}\n.EE" if code else text_of]
+    nothing = all(s.startswith("void ") and "*" not in s.split("(")[0] for s in block.synopsis)
+    out += [".SH RETURN VALUE", roff(back) if back else "Nothing." if nothing else "See above."]
     out += [".SH ERRORS"]
     for error, why in errors:
         out += [".TP", f".B {roff(error)}", roff(why or os.strerror(number(error)))]
@@ -187,11 +190,17 @@ def check(build):
         elif returns_int and "None: this call does not fail" in text:
             print(f"{name}: returns an error and names none")
             bad += 1
+        if "fn, args" in text and "None: this call does not fail" in text:
+            print(f"{name}: starts something and names no error")
+            bad += 1
+        if re.search(r"(\\-){4}", text):
+            print(f"{name}: a heading of the header's is in the page")
+            bad += 1
         if not re.search(r"\.SH DESCRIPTION\n\.PP\n\S", text):
             print(f"{name}: the header says nothing of it")
             bad += 1
         if shutil.which("groff"):
-            said = subprocess.run(["groff", "-man", "-ww", "-z", path], capture_output=True, text=True)
+            said = subprocess.run(["groff", "-man", "-ww", "-Tutf8", "-z", path], capture_output=True, text=True)
             if said.stderr or said.returncode:
                 print(f"{name}: {said.stderr}")
                 bad += 1

@@ -4,6 +4,7 @@
 
 Servers get a free port; curl and wrk are used where they are installed. COIR_DRIVER chooses the
 driver. Every wait has an end."""
+import collections
 import glob
 import os
 import pwd
@@ -196,6 +197,106 @@ def hosted(program):
     server.process.terminate()
     assert server.process.wait(LIMIT) == 0
     assert s.recv(100) == b""
+
+
+def storm(program):
+    """Two seconds of short connections from many clients at once: resets, half-closes, readers that
+    let the server's buffers fill, and good ones; every byte that comes back is right, the loop's own
+    timer goes on, and the server has the descriptors afterwards that it began with."""
+    server = Server(program, os.environ["COIR_DRIVER"], stdout=subprocess.PIPE).__enter__()
+    fd_folder = f"/proc/{server.process.pid}/fd"
+    until = 0
+    counts, bad = collections.Counter(), []
+
+    def receive(s, n):
+        got = bytearray()
+        while len(got) < n:
+            part = s.recv(n - len(got))
+            assert part, f"{len(got)} of {n} bytes"
+            got += part
+        return bytes(got)
+
+    def good(s, data):
+        for i in range(3):
+            s.sendall(data[i * 100:i * 100 + 100])
+            assert receive(s, 100) == data[i * 100:i * 100 + 100]
+
+    def half_closed(s, data):
+        s.sendall(data)
+        s.shutdown(socket.SHUT_WR)
+        assert read_all(s) == data
+
+    def reset(s, data):
+        s.sendall(data)
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    def reset_unread(s, data):  # what the server sends has nowhere to go when the reset comes
+        s.setblocking(False)
+        try:
+            while s.send(data * 20):
+                pass
+        except BlockingIOError:
+            pass
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    def slow(s, data):
+        data *= 300
+        feeder = threading.Thread(target=s.sendall, args=[data])
+        feeder.start()
+        time.sleep(0.05)
+        assert receive(s, len(data)) == data
+        feeder.join()
+
+    def client(number):
+        rand = random.Random(number)
+        try:
+            while time.monotonic() < until:
+                how = rand.choice([good, good, half_closed, reset, reset_unread, slow])
+                s = server.connect()
+                if how is slow:
+                    s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+                how(s, rand.randbytes(3000))
+                s.close()
+                counts[how.__name__] += 1
+        except Exception as e:  # of any kind: the thread's end would not be seen
+            bad.append(repr(e))
+
+    try:
+        echoes(server)
+        began_with = settled(fd_folder)
+        until = time.monotonic() + 2
+        clients = [threading.Thread(target=client, args=[i]) for i in range(12)]
+        for c in clients:
+            c.start()
+        for _ in range(15):  # one every 100 ms: it is the loop's timer that says them
+            assert server.process.stdout.readline().endswith(b" echoed\n")
+        for c in clients:
+            c.join(LIMIT)
+        assert not bad and not any(c.is_alive() for c in clients), bad
+        assert len(counts) == 5, counts
+        for _ in range(LIMIT * 20):
+            left = [os.readlink(f) for f in glob.glob(fd_folder + "/*")]
+            if len(left) <= began_with:
+                break
+            time.sleep(0.05)
+        assert len(left) <= began_with, left
+        echoes(server)
+        server.process.terminate()
+        assert server.process.wait(LIMIT) == 0
+    finally:
+        server.process.kill()
+    print(dict(counts))
+
+
+def settled(folder):
+    """How many descriptors a server has at rest: as many for half a second."""
+    last, still = None, 0
+    while still < 10:
+        n = len(os.listdir(folder))
+        still = still + 1 if n == last else 0
+        last = n
+        time.sleep(0.05)
+    return last
 
 
 def redis_module(module, echo_program):
@@ -522,7 +623,7 @@ def main(argv):
      "http": http, "kv": kv, "curl": curl, "pq": pq,
      "mirrors": mirrors, "tags": tags, "stuck": stuck, "pinned": pinned, "seeded": seeded, "spans": spans,
      "select": select, "timer": timer, "typed": typed, "locks": locks,
-     "cat": cat, "futures": futures, "hosted": hosted, "redis_module": redis_module, "udp": udp, "run": run, "graceful": graceful}[what](*programs)
+     "cat": cat, "futures": futures, "hosted": hosted, "storm": storm, "redis_module": redis_module, "udp": udp, "run": run, "graceful": graceful}[what](*programs)
     return 0
 
 
