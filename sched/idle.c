@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/maybe.h"
 #include "base/panic.h"
+#include "sched/linger.h"
 #include "sched/sched.h"
 #include "sched/sysmon.h"
 
@@ -389,6 +390,7 @@ struct queue idle_sleep(struct m *m)
     struct p *home = m->p;
     struct queue done = {0};
     int64_t soonest = home ? soonest_alarm(home) : CLOCK_PAST;
+    int64_t before = load_relaxed(&s->coarse); // relaxed: says no more than itself
     int64_t until;
 
     poller_announce(m->poller);
@@ -417,6 +419,7 @@ struct queue idle_sleep(struct m *m)
     bool late = load_relaxed(&s->coarse) >= until; // relaxed: we have just written it
     come_out(m, home, !home && queue_empty(&done) && late);
     if (late && home && m->p == home) note_alarm(home);
+    if (m->p) linger_note(m, before);
     // Who pushed that work may have counted on us and woken nobody: W3 holds for it too.
     if (found && m->p)
         count_spinning(m);
