@@ -29,6 +29,8 @@ enum lock_rank {
     LOCK_RANK_TIMERS,  // an expiry asks pollers to cancel
     LOCK_RANK_IDLE,
     LOCK_RANK_FRESH,
+    LOCK_RANK_TAKE =
+        LOCK_RANK_FRESH, // of the global queue; never beside one of the other kind
     LOCK_RANK_GLOBQ,
     LOCK_RANK_STACKS,
     LOCK_RANK_REAP,   // a lent poller

@@ -58,8 +58,8 @@ static void check_queues(struct sched *s)
 {
     for (uint32_t i = 0; i < s->n_p; i++) must(runq_empty(&s->ps[i].runq));
     lock_acquire(&s->globq.lock);
-    must(queue_empty(&s->globq.queue));
-    must(load_own(&s->globq.n) == 0);
+    must(queue_empty(&s->globq.front) && queue_empty(&s->globq.queue));
+    must(globq_len(&s->globq) == 0);
     lock_release(&s->globq.lock);
 }
 

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/maybe.h"
 #include "base/panic.h"
+#include "sched/linger.h"
 #include "sched/sched.h"
 #include "sched/sysmon.h"
 
@@ -388,6 +389,7 @@ struct queue idle_sleep(struct m *m)
     struct p *home = m->p;
     struct queue done = {0};
     int64_t soonest = home ? soonest_alarm(home) : CLOCK_PAST;
+    int64_t before = load_relaxed(&s->coarse); // relaxed: says no more than itself
     int64_t until;
 
     poller_announce(m->poller);
@@ -416,6 +418,7 @@ struct queue idle_sleep(struct m *m)
     bool late = now >= until;
     come_out(m, home, !home && queue_empty(&done) && late);
     if (late && home && m->p == home) note_alarm(home, now);
+    if (m->p) linger_note(m, now - before);
     // Who pushed that work may have counted on us and woken nobody: W3 holds for it too.
     if (found && m->p)
         count_spinning(m);

@@ -60,6 +60,8 @@ struct m {
     bool away;     // lost its P, and has not yet reclaimed its poller
     bool coming;   // counted in idle's n_coming
     bool ends;     // has nothing to do and was not wanted for a while
+    bool fed;      // work from outside ended its last sleep soon (linger.h)
+    uint8_t vain_most, vain_left; // sleeps without a look before, as those were in vain
     bool
         detours; // each switch goes over its own stack: somebody is pinned here (pin.h), it is
                  // hosted, or a host is told of switches

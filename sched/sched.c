@@ -8,6 +8,7 @@
 #include "base/maybe.h"
 #include "base/panic.h"
 #include "sched/g.h"
+#include "sched/linger.h"
 #include "sched/park.h"
 #include "sched/pin.h"
 #include "sched/seed.h"
@@ -387,6 +388,7 @@ static struct g *find_work(struct m *m)
             wait_for_new();
             continue;
         }
+        if (linger(m)) continue;
         ready_ops(m, idle_sleep(m));
     }
 }

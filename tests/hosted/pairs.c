@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal:   a start and a stop cost little and leave nothing: hosted, and with two workers.
-// Method: N pairs of each kind, a coroutine in each; the time of a pair is printed (no bound on it
-//         here, the machine may be busy), descriptors, threads and mappings are compared.
+// Method: N pairs of each kind, a coroutine in each; the times of a pair are printed (no bound on
+//         them here, the machine may be busy), descriptors, threads and mappings are compared.
 //
 // pairs N
 #include <pthread.h>
@@ -48,25 +48,52 @@ static void pair_with_workers(void)
     expect_eq(coir_stop(rt, COIR_FOREVER), 0);
 }
 
+static int by_time(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+
+    return (x > y) - (x < y);
+}
+
+static void print_times(const char *name, int64_t *took, int n)
+{
+    int64_t sum = 0;
+
+    for (int i = 0; i < n; i++) sum += took[i];
+    qsort(took, (size_t)n, sizeof(*took), by_time);
+    printf("%s: %d pairs, us each: mean %lld, median %lld, p99 %lld, most %lld\n", name,
+           n, (long long)(sum / n / COIR_US), (long long)(took[n / 2] / COIR_US),
+           (long long)(took[n * 99LL / 100] / COIR_US),
+           (long long)(took[n - 1] / COIR_US));
+}
+
 static void again_and_again(const char *name, void (*pair)(void), int n)
 {
+    int64_t *took = calloc((size_t)n, sizeof(*took)); // before the maps are counted
     int fds, threads, maps;
 
+    expect(took);
     runs = 0;
     for (int i = 0; i < 20; i++)
         pair(); // what libc and the kernel keep for good is there now
     fds = count_in("/proc/self/fd");
     threads = count_threads();
     maps = count_maps();
-    int64_t before = coir_now();
-    for (int i = 0; i < n; i++) pair();
-    int64_t took = coir_now() - before;
-    printf("%s: %d pairs, %lld us each\n", name, n, (long long)(took / n / COIR_US));
+    for (int i = 0; i < n; i++) {
+        int64_t before = coir_now();
+
+        pair();
+        took[i] = coir_now() - before;
+    }
+    printf("descriptors %d -> %d, threads %d -> %d, mappings %d -> %d\n", fds,
+           count_in("/proc/self/fd"), threads, count_threads(), maps, count_maps());
+    print_times(name, took, n);
     expect_eq(runs, n + 20);
     expect_eq(count_in("/proc/self/fd"), fds);
     expect_soon(count_threads() <= threads);
     if (test_slowness() == 1)
         expect(count_maps() <= maps + 2); // a sanitizer maps as it likes
+    free(took);
 }
 
 int main(int argc, char **argv)

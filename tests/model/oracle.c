@@ -94,7 +94,8 @@ static bool has_next(struct sched *s)
 
 static void check_queues(struct sched *s)
 {
-    if (s->globq.n.value) sim_fail("work stands in the global queue and nobody runs");
+    if (s->globq.n_in.value != s->globq.n_out.value)
+        sim_fail("work stands in the global queue and nobody runs");
     if (has_ring_work(s)) sim_fail("work stands in a ring and nobody runs");
     if (has_new(s)) sim_fail("a new coroutine stands there and nobody runs");
     if (has_next(s)) sim_fail("work stands in a 'next' and nobody runs");
@@ -123,7 +124,7 @@ static uint64_t moves_at(struct sched *s, uint32_t place)
 
 static bool stands_at(struct sched *s, uint32_t place)
 {
-    if (place == s->n_p) return s->globq.n.value > 0;
+    if (place == s->n_p) return s->globq.n_in.value != s->globq.n_out.value;
     const struct runq *q = &s->ps[place].runq;
     return q->head.value != q->tail.value || q->next.value;
 }
