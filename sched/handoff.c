@@ -5,6 +5,7 @@
 #include "base/maybe.h"
 #include "base/panic.h"
 #include "sched/g.h"
+#include "sched/push.h"
 #include "sched/sched.h"
 
 // ---- The taker -----------------------------------------------------------------------------
@@ -108,7 +109,7 @@ static void ready_all(struct queue done)
     for (struct queue_node *n; (n = queue_pop(&done));) {
         struct g *g = container_of(n, struct op, node)->owner;
 
-        if (g_ready(g)) sched_push_outside(g);
+        if (g_ready(g)) push_outside(g);
     }
 }
 

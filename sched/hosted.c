@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/platform.h"
+#include "sched/find.h"
 #include "sched/g.h"
 #include "sched/sched.h"
 
@@ -108,10 +109,10 @@ static void run_rounds(struct m *m, uint32_t most)
 {
     uint32_t n = 0;
 
-    sched_look(m);
-    for (int i = 0; i < ROUNDS && n < most && sched_has_queued(m); i++) {
+    find_look(m);
+    for (int i = 0; i < ROUNDS && n < most && find_has_queued(m); i++) {
         n += sched_run_queued(m, most - n);
-        sched_look(m); // submits what they queued, takes what ended at once
+        find_look(m); // submits what they queued, takes what ended at once
     }
 }
 

@@ -112,7 +112,7 @@ struct p {
     // Atomic: the ownership word, and the tick as sysmon reads it.
     alignas(CACHE_LINE) atomic_u64 word;
     atomic_u32
-        tick; // coroutines run; the owner adds, every SCHED_FAIR_TICKS it looks elsewhere
+        tick; // coroutines run; the owner adds, every FIND_FAIR_TICKS it looks elsewhere
 };
 
 static inline uint64_t p_word(uint64_t epoch, uint32_t m, uint32_t state)

@@ -11,6 +11,7 @@
 #include "sched/g.h"
 #include "sched/hosted.h"
 #include "sched/park_inline.h"
+#include "sched/push.h"
 #include "sched/sched.h"
 
 enum { LOG_WARNING = 4 }; // COIR_LOG_WARNING
@@ -232,17 +233,17 @@ static void ready_outside(struct g *g)
     struct sched *s = g->sched;
 
     sched_come_in(s);
-    if (g_ready(g)) sched_push_outside(g);
+    if (g_ready(g)) push_outside(g);
     sched_go_out(s);
 }
 
 static void ready_here(struct m *m, struct g *g)
 {
     if (load_own(&m->hold.at) == P_RT) {
-        sched_push(m, g); // on the M's own stack, or as a successor that finishes a park
+        push_behind(m, g); // on the M's own stack, or as a successor that finishes a park
     } else {
         sched_enter_as(m);
-        sched_push_next(m, g);
+        push_next(m, g);
         if (m->p) sched_leave(m);
     }
 }
@@ -264,7 +265,7 @@ void ready_slow(struct m *m, struct task *t)
 void ready_lost(struct m *m, struct g *g)
 {
     handoff_lost(m);
-    sched_push_next(m, g);
+    push_next(m, g);
 }
 
 void ready(struct task *t)

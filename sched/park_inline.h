@@ -21,6 +21,7 @@
 #include "base/clock.h"
 #include "sched/g.h"
 #include "sched/park.h"
+#include "sched/push.h"
 #include "sched/sched.h"
 
 // ---- Who calls ---------------------------------------------------------------------------------
@@ -130,6 +131,6 @@ static inline void ready_inline(const struct caller *me, struct task *t)
         ready_lost(m, g);
         return;
     }
-    if (__builtin_expect(!runq_fill_next(&p->runq, g), 0)) sched_push_next(m, g);
+    if (__builtin_expect(!runq_fill_next(&p->runq, g), 0)) push_next(m, g);
     sched_leave(m);
 }

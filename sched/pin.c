@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/maybe.h"
 #include "base/panic.h"
+#include "sched/push.h"
 #include "sched/sched.h"
 
 #define AGAIN_NS 1000000 // until a thread that could not be had is asked for again
@@ -170,9 +171,9 @@ void pin_pass_on(struct m *m, struct g *g)
     // W3: what was found may be the first of many.
     if (idle_spin_end(m)) idle_wake(m->sched);
     if (g->pins && g->home) {
-        if (!bring_home(m, g)) sched_push(m, g);
+        if (!bring_home(m, g)) push_behind(m, g);
         return;
     }
-    sched_push_next(m, g);
+    push_next(m, g);
     if (!hand_on(m)) wait_for_spare(m);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// sched - finds what runs next and switches to it. What a runtime's workers share.
+// sched - switches to what runs next (find.h). What a runtime's workers share.
 //
 //      coroutine a                 coroutine b                       M's own stack
 //      park, yield, end
@@ -28,10 +28,6 @@
 #include "sched/m.h"
 #include "sched/p.h"
 #include "sched/sysmon.h"
-
-#define SCHED_FAIR_TICKS 61u  // prime, as in Go: no pattern of spawns keeps step with it
-#define SCHED_NEXT_RUNS 3u    // times in a row that 'next' goes before the ring
-#define SCHED_OFFER_EVERY 16u // pushes or runs between two looks at the clock
 
 struct offload;
 struct seeded;
@@ -82,7 +78,7 @@ struct sched {
     atomic_u32 outsiders; // threads without a P of ours that are in a spawn or a ready
     atomic_u32 exiting;   // no coroutine is left: every M ends
     atomic_u32 n_pinned;  // coroutines that have pins
-    // The time, roughly: as old as the last of a worker's sleep, SCHED_FAIR_TICKS of its runs,
+    // The time, roughly: as old as the last of a worker's sleep, FIND_FAIR_TICKS of its runs,
     // and sysmon's look. For stamps (decision 12).
     atomic_i64 coarse;
     struct parker stopper; // readied when no coroutine is left after 'stopping'
@@ -155,27 +151,8 @@ static inline void sched_leave(struct m *m)
     p_leave(&m->hold);
 }
 
-// Inside the runtime: queues a runnable coroutine on this M's P, into 'next', or behind the others.
-// Where the M has no P: into the global queue.
-void sched_push_next(struct m *m, struct g *g);
-void sched_push(struct m *m, struct g *g);
-void sched_push_overflow(struct p *p, struct g *g);
-// Somebody waits in p's ring, or is new: wakes another worker if that is worth its price (W5).
-void sched_offer(struct p *p);
-// Queues a new coroutine on p, which this M holds: the first of a batch is next.
-static inline void sched_push_new(struct p *p, struct g *g)
-{
-    if (runq_fill_next(&p->runq, g)) {
-        if (runq_len(&p->runq) == 0) p->was_empty = true;
-        return;
-    }
-    if (__builtin_expect(!fresh_push(&p->runq.fresh, g), 0)) sched_push_overflow(p, g);
-    if (++p->pushes % SCHED_OFFER_EVERY == 0) sched_offer(p);
-}
-// The same from a thread that holds no P of g's runtime. What it touches must not be freed under
-// it although g may end the runtime at once: it comes in before it makes g runnable, and goes out
-// afterwards; the end of the runtime waits for it.
-void sched_push_outside(struct g *g);
+// Around a push from a thread that holds no P of this runtime (push_outside): the runtime's end
+// waits for it.
 static inline void sched_come_in(struct sched *s)
 {
     // [OUTSIDE-IN] seq_cst, pairs with [STOP-SET] and [OUTSIDE-NONE].
@@ -228,11 +205,8 @@ int sched_pin(void);
 // 0 | -EPERM (no coroutine) | -EINVAL (it has no pin)
 int sched_unpin(void);
 
-// A hosted M in its turn: takes what kernel and clock have, and submits what was queued ...
-void sched_look(struct m *m);
-// ... whether something can run ...
-bool sched_has_queued(struct m *m);
-// ... and runs at most so many, without looking again. The number that ran.
+// A hosted M in its turn: runs at most so many, without a look at kernel and clock. The number that
+// ran.
 uint32_t sched_run_queued(struct m *m, uint32_t most);
 
 // The main function of an M's thread.

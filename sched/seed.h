@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // seed - a run that can be repeated: one worker, and all that chance decides comes from a number.
 //
-//     find_seeded (sched.c)
+//     find_seeded (find.c)
 //       timers that are due       by a clock of the run's own
 //       every queue is emptied into the pool
 //       one of the pool, drawn    runs; the clock moves by SEED_RUN_NS

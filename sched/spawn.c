@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "sched/g.h"
 #include "sched/pin.h"
+#include "sched/push.h"
 #include "sched/sched.h"
 
 #define ID_BATCH 1024
@@ -129,7 +130,7 @@ static int spawn_outside(struct sched *s, const struct spawn *how)
             if (how->born) how->born(how->born_arg, g);
             g_start(g);
             add_relaxed(&s->made_outside, 1); // relaxed: see sched_live
-            sched_push_outside(g);
+            push_outside(g);
         }
     }
     sched_go_out(s);
@@ -147,7 +148,7 @@ static int spawn_inside(struct m *m, struct sched *s, const struct spawn *how)
         if (how->born) how->born(how->born_arg, g);
         g_start(g);
         count_made(m->p);
-        sched_push_new(m->p, g);
+        push_new(m->p, g);
     }
     sched_leave(m);
     return g ? 0 : -ENOMEM;
@@ -216,7 +217,7 @@ int spawn_plain(struct m *m, void (*fn)(void), bool only_ints,
     if (born) born(born_arg, g);
     g_start(g);
     count_made(p);
-    sched_push_new(p, g);
+    push_new(p, g);
     sched_leave(m);
     return 0;
 }

@@ -1,4 +1,4 @@
 # file: sched/park.c
 # scene: a_hog_tells_another
 # Who readies another and finds that its P was taken forgets whom it was about to queue.
-/^void ready_lost(/,/^}/ s/^    sched_push_next(m, g);$/    (void)g;/
+/^void ready_lost(/,/^}/ s/^    push_next(m, g);$/    (void)g;/
