@@ -48,9 +48,26 @@ static void keep_reason(void *arg, int level, const char *line)
     if (strstr(line, "spawn at")) snprintf(reason, sizeof(reason), "%s", line);
 }
 
+static coir_waitgroup waiting;
+
 static void waits(coir_chan *c)
 {
     expect_eq(coir_chan_recv(c, NULL, COIR_FOREVER), -EPIPE);
+    coir_waitgroup_done(&waiting);
+}
+
+// The result of a spawn of 'waits'.
+static int counted(int err)
+{
+    if (err == 0) coir_waitgroup_add(&waiting, 1);
+    return err;
+}
+
+static void end_them(coir_chan *c)
+{
+    coir_chan_close(c);
+    expect_eq(coir_waitgroup_wait(&waiting, COIR_FOREVER), 0);
+    coir_chan_unref(c);
 }
 
 static int spawns_until_it_ends(void *arg)
@@ -60,12 +77,10 @@ static int spawns_until_it_ends(void *arg)
 
     (void)arg;
     expect_eq(coir_chan_make(0, 0, &c), 0);
-    while (n < 100000 && (err = go(waits, c)) == 0) n++;
+    while (n < 100000 && (err = counted(go(waits, c))) == 0) n++;
     expect_eq(err, -ENOMEM);
     expect(n > 100);
-    coir_chan_close(c);
-    expect_eq(coir_sleep(COIR_MS), 0);
-    coir_chan_unref(c);
+    end_them(c);
     return 0;
 }
 
@@ -100,12 +115,10 @@ static int spawns_some(void *arg)
     coir_chan *c;
 
     expect_eq(coir_chan_make(0, 0, &c), 0);
-    for (int i = 0; i < 1000; i++) expect_eq(go(waits, c), 0);
+    for (int i = 0; i < 1000; i++) expect_eq(counted(go(waits, c)), 0);
     coir_sleep(10 * COIR_MS);
     *(long *)arg = status_kib("VmRSS: %ld");
-    coir_chan_close(c);
-    coir_sleep(10 * COIR_MS);
-    coir_chan_unref(c);
+    end_them(c);
     return 0;
 }
 
@@ -138,14 +151,12 @@ static int spawns_one_too_many(void *arg)
     coir_chan *c;
 
     expect_eq(coir_chan_make(0, 0, &c), 0);
-    expect_eq(go(waits, c), 0);
+    expect_eq(counted(go(waits, c)), 0);
     if (arg)
         expect_eq(coir_go_with(coir_opts(.name = "third"), waits, c), -EAGAIN);
     else
         expect_eq(go(waits, c), -EAGAIN);
-    coir_chan_close(c);
-    expect_eq(coir_sleep(COIR_MS), 0);
-    coir_chan_unref(c);
+    end_them(c);
     return 0;
 }
 
@@ -171,12 +182,10 @@ static int tries_sizes(void *arg)
     expect_eq(coir_go_with(coir_opts(.stack_bytes = (16 << 10) - 1), waits, c), -EINVAL);
     expect_eq(coir_go_with(coir_opts(.stack_bytes = ((size_t)1 << 30) + 1), waits, c),
               -EINVAL);
-    expect_eq(coir_go_with(coir_opts(.stack_bytes = 16 << 10), waits, c), 0);
-    expect_eq(coir_go_with(coir_opts(.stack_bytes = (size_t)1 << 30), waits, c), 0);
+    expect_eq(counted(coir_go_with(coir_opts(.stack_bytes = 16 << 10), waits, c)), 0);
+    expect_eq(counted(coir_go_with(coir_opts(.stack_bytes = 1 << 30), waits, c)), 0);
     coir_sleep(COIR_MS);
-    coir_chan_close(c);
-    coir_sleep(COIR_MS);
-    coir_chan_unref(c);
+    end_them(c);
     return 0;
 }
 

@@ -275,7 +275,7 @@ def storm(program):
         assert not bad and not any(c.is_alive() for c in clients), bad
         assert len(counts) == 5, counts
         for _ in range(LIMIT * 20):
-            left = [os.readlink(f) for f in glob.glob(fd_folder + "/*")]
+            left = links(fd_folder)
             if len(left) <= began_with:
                 break
             time.sleep(0.05)
@@ -286,6 +286,17 @@ def storm(program):
     finally:
         server.process.kill()
     print(dict(counts))
+
+
+def links(folder):
+    """What a server's descriptors are, but for those that go meanwhile."""
+    found = []
+    for name in os.listdir(folder):
+        try:
+            found.append(os.readlink(os.path.join(folder, name)))
+        except FileNotFoundError:
+            pass
+    return found
 
 
 def settled(folder):
