@@ -8,8 +8,10 @@
 #include <limits.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/un.h>
 
 #include "base/clock.h"
@@ -251,15 +253,41 @@ int coir_listen(const char *address, const coir_listen_options *opts)
 
 // ---- Any descriptor ------------------------------------------------------------------------
 
-int coir_poll(int fd, short events, int64_t deadline)
+static int run_poll(struct fd_use *use, int fd, short events, int64_t deadline)
 {
     struct op op = {.code = OP_POLL, .fd = fd, .flags = (unsigned short)events};
+
+    return fd_run(use, &op, deadline);
+}
+
+// The kernel does not wake a ring's poll for POLLPRI (IO_ASYNC_POLL_COMMON in its io_uring/poll.c):
+// with POLLIN comes another reason, without it the ring watches an epoll that watches fd.
+static int run_poll_by_epoll(struct fd_use *use, int fd, short events, int64_t deadline)
+{
+    struct epoll_event event = {.events = (unsigned short)events};
+    struct pollfd one = {.fd = fd, .events = events};
+    int watch = os_epoll_open();
+
+    if (watch < 0) return watch;
+    int err = os_epoll_ctl(watch, EPOLL_CTL_ADD, fd, &event);
+    if (err == -EPERM) err = run_poll(use, fd, events, deadline); // a file: ready
+    while (err == 0 && (err = run_poll(use, watch, POLLIN, deadline)) > 0)
+        if ((err = os_poll(&one, 1, CLOCK_PAST)) > 0) err = one.revents;
+    os_close(watch);
+    return err;
+}
+
+int coir_poll(int fd, short events, int64_t deadline)
+{
     struct fd_use use;
     int err = park_canceled();
 
     if (err < 0) return err;
     if ((err = fd_begin(fd, FD_POLLS, deadline, &use)) < 0) return err;
-    err = fd_run(&use, &op, deadline);
+    if (park_uses_ring() && events & POLLPRI && !(events & POLLIN))
+        err = run_poll_by_epoll(&use, fd, events, deadline);
+    else
+        err = run_poll(&use, fd, events, deadline);
     fd_end(&use);
     return err;
 }

@@ -5,7 +5,8 @@
 //                   '-- would block --> the descriptor's list, one-shot interest --event--> try
 //
 // E1  A descriptor's entry holds those who wait to read and those who wait to write, each in
-//     order; the kernel is told the union, one-shot, and told again while anybody waits. So a
+//     order; the kernel is told the union of what they wait for and no more, one-shot, and told
+//     again while anybody waits: an event that serves nobody would come for ever. So a
 //     number that was closed and used again is armed afresh (ADD after ENOENT), and an old
 //     event costs one try too many, no more.
 // E2  A call is made only where it cannot block (ops.h); what has to be done by a helper ends with
@@ -65,14 +66,16 @@ static struct interest *interest_in(struct poller *np, int fd)
     return e->by_fd[fd];
 }
 
-static uint32_t poll_events(struct list *ops)
+// What these ops wait for: polls for what they name, the others for 'moves'. More would be told
+// again and again while nobody takes it.
+static uint32_t events_of(struct list *ops, uint32_t moves)
 {
     uint32_t events = 0;
 
     for (struct list_node *n = ops->head.next; n != &ops->head; n = n->next) {
         const struct op *op = container_of(n, struct op, wait_node);
-        if (op->code == OP_POLL)
-            events |= (uint32_t)op->flags; // EPOLL* are POLL*'s numbers
+        // EPOLL* are POLL*'s numbers.
+        events |= op->code == OP_POLL ? (uint32_t)op->flags : moves;
     }
     return events;
 }
@@ -82,9 +85,8 @@ static int arm(struct epoll *e, int fd, struct interest *in)
 {
     struct epoll_event event = {.events = EPOLLONESHOT, .data.fd = fd};
 
-    if (!list_empty(&in->readers)) event.events |= EPOLLIN | EPOLLRDHUP;
-    if (!list_empty(&in->writers)) event.events |= EPOLLOUT;
-    event.events |= poll_events(&in->readers) | poll_events(&in->writers);
+    event.events |= events_of(&in->readers, EPOLLIN | EPOLLRDHUP);
+    event.events |= events_of(&in->writers, EPOLLOUT);
     int err = os_epoll_ctl(e->fd, in->known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &event);
     if (err == -ENOENT) err = os_epoll_ctl(e->fd, EPOLL_CTL_ADD, fd, &event); // E1
     if (err == -EEXIST) err = os_epoll_ctl(e->fd, EPOLL_CTL_MOD, fd, &event);
@@ -154,19 +156,23 @@ static bool epoll_cancel(struct poller *np, struct op *op)
 
 // ---- Events -----------------------------------------------------------------------------------
 
-// Tries those who wait, in order, until one would have to wait longer.
-static void try_waiters(struct poller *np, struct list *ops)
+// Tries those who wait, in order: transfers until one would have to wait longer, polls all, since
+// each waits for something else.
+static void try_waiters(struct poller *np, struct list *ops, bool may_move)
 {
     struct list_node *next;
 
     for (struct list_node *n = ops->head.next; n != &ops->head; n = next) {
         struct op *op = container_of(n, struct op, wait_node);
-        int32_t result = op_try(op, true);
+        bool is_poll = op->code == OP_POLL;
 
         next = n->next;
-        if (result == -EAGAIN && op->code == OP_POLL)
-            continue; // others may wait for less
-        if (result == -EAGAIN) return;
+        if (!is_poll && !may_move) continue;
+        int32_t result = op_try(op, true);
+        if (result == -EAGAIN) {
+            may_move = may_move && is_poll;
+            continue;
+        }
         list_remove(&op->wait_node);
         note_end(np, op, result, epoll_of(np)->rounds - op->round <= 1);
     }
@@ -185,14 +191,14 @@ static void handle(struct poller *np, const struct epoll_event *event)
     struct interest *in = e->by_fd[fd];
     uint32_t end = event->events & (EPOLLERR | EPOLLHUP | EPOLLRDHUP | EPOLLPRI);
 
-    if (end || event->events & EPOLLIN) try_waiters(np, &in->readers);
-    if (end || event->events & EPOLLOUT) try_waiters(np, &in->writers);
+    try_waiters(np, &in->readers, end || event->events & EPOLLIN);
+    try_waiters(np, &in->writers, end || event->events & EPOLLOUT);
     if (list_empty(&in->readers) && list_empty(&in->writers)) return;
     if (arm(e, fd, in) == 0) return;
     in->known = false;
     // Closed under them: each call says so itself.
-    try_waiters(np, &in->readers);
-    try_waiters(np, &in->writers);
+    try_waiters(np, &in->readers, true);
+    try_waiters(np, &in->writers, true);
 }
 
 static void epoll_wait_(struct poller *np, int64_t deadline)

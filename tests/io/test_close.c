@@ -40,6 +40,10 @@ static ssize_t polls(int fd)
 {
     return coir_poll(fd, POLLIN, COIR_FOREVER);
 }
+static ssize_t polls_urgent(int fd)
+{
+    return coir_poll(fd, POLLPRI, COIR_FOREVER);
+}
 static ssize_t accepts(int fd)
 {
     return coir_accept(fd, NULL, NULL, 0, COIR_FOREVER);
@@ -75,6 +79,7 @@ static const struct {
     {"recv", STREAM, receives},
     {"recvfrom", UDP, receives_from},
     {"poll", STREAM, polls},
+    {"poll for urgent data", STREAM, polls_urgent},
     {"write", STREAM, writes},
     {"sendto", STREAM, sends_messages},
     {"read of a pipe", PIPE_IN, reads},

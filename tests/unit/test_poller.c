@@ -4,6 +4,7 @@
 
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -111,6 +112,42 @@ Test(poller, a_byte_beside_a_cancel_is_taken_or_left_on_a_ring)
 {
     cancel_beside_a_byte(POLLER_URING, -ETIMEDOUT);
     cancel_beside_a_byte(POLLER_URING, -EBADF);
+}
+
+// A poll alone in line, for what does not come. True: the poller slept, although there is 'there'.
+static bool sleeps_beside(short events, bool is_full, bool is_unread)
+{
+    static char much[1 << 16];
+    struct scene s = {0};
+    int64_t deadline;
+
+    cr_assert_eq(poller_open(POLLER_EPOLL, 8, NULL, NULL, &s.np), 0);
+    cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, s.fds), 0);
+    while (is_full && send(s.fds[0], much, sizeof(much), MSG_DONTWAIT) > 0) continue;
+    if (is_unread) cr_assert_eq(write(s.fds[1], "x", 1), 1);
+    s.op = (struct op){.code = OP_POLL, .fd = s.fds[0], .flags = events};
+    s.key = poller_submit(s.np, &s.op);
+    poller_announce(s.np);
+    deadline = clock_after(20000000);
+    struct queue done = poller_poll(s.np, deadline);
+    bool slept = queue_empty(&done) && clock_now() >= deadline;
+    poller_awake(s.np);
+    poller_cancel_owner(s.np, s.key, -ECANCELED);
+    cr_assert_eq(result_of(&s), -ECANCELED);
+    close_scene(&s);
+    return slept;
+}
+
+// Else a worker goes round and round while the data lies there.
+Test(poller, what_was_not_asked_for_ends_no_sleep)
+{
+    cr_assert(sleeps_beside(POLLRDHUP, false, true));
+    cr_assert(sleeps_beside(POLLPRI, false, true));
+    cr_assert(sleeps_beside(POLLPRI, true, true));
+    cr_assert(sleeps_beside(POLLIN, false, false));
+    cr_assert(sleeps_beside(POLLIN | POLLOUT, true, false));
+    cr_assert(sleeps_beside(POLLOUT | POLLPRI, true, true));
+    cr_assert(sleeps_beside(0, false, true));
 }
 
 // The first reason stays.
