@@ -74,7 +74,6 @@ static int know_locked(struct fd *f, int number, enum fd_side side)
     if (side == FD_POLLS) return 0;
     f->known = true;
     f->is_socket = kind == S_IFSOCK;
-    f->is_pipe = kind == S_IFIFO;
     f->is_file = kind == S_IFREG || kind == S_IFBLK;
     f->is_direct = f->is_file && os_fcntl_getfl(number) & O_DIRECT;
     f->more = false;
@@ -180,11 +179,6 @@ bool fd_is_socket(const struct fd_use *use)
     return use->fd->is_socket;
 }
 
-bool fd_is_pipe(const struct fd_use *use)
-{
-    return use->fd->is_pipe;
-}
-
 bool fd_is_file(const struct fd_use *use)
 {
     return use->fd->is_file;
@@ -208,7 +202,7 @@ int fd_back_off(struct fd_use *use, int64_t when, int64_t deadline)
 
     lock_acquire(&f->lock);
     if (!f->closing)
-        outcome = sleep_locked(use, "accept again", when < deadline ? when : deadline);
+        outcome = sleep_locked(use, "another try", when < deadline ? when : deadline);
     lock_release(&f->lock);
     if (outcome != -ETIMEDOUT) return outcome;
     return when < deadline ? 0 : -ETIMEDOUT;

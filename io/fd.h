@@ -52,7 +52,6 @@ int fd_begin(int fd, enum fd_side side, int64_t deadline, struct fd_use *use);
 void fd_end(struct fd_use *use);
 
 bool fd_is_socket(const struct fd_use *use);
-bool fd_is_pipe(const struct fd_use *use);
 // A file or a disk: what is read or written has a place, and always comes in its own time.
 bool fd_is_file(const struct fd_use *use);
 // What the last receive says of this one, which is about to run; and what this one says of the

@@ -11,7 +11,7 @@ struct fd {
     // Guarded by lock.
     struct lock lock;
     bool known, closing;
-    bool is_socket, is_pipe, is_file;
+    bool is_socket, is_file;
     bool is_direct; // a file that goes past the page cache: nothing comes without waiting
     bool busy[FD_SIDES];
     struct list uses;

@@ -108,7 +108,7 @@ static ssize_t run_vector(int fd, enum op_code code, const struct iovec *iov, in
                     .positioned = true,
                     .offset = offset};
 
-    if (!iov || n < 0 || n > IOV_MAX || offset < 0) return -EINVAL;
+    if ((!iov && n) || n < 0 || n > IOV_MAX || offset < 0) return -EINVAL;
     return run(&op, deadline);
 }
 

@@ -23,6 +23,7 @@
 
 #define BACK_OFF_FIRST (5 * COIR_MS)
 #define BACK_OFF_MOST COIR_SEC
+#define PAUSE_MOST (20 * COIR_MS) // of who connects to a full queue
 
 // ---- Accept --------------------------------------------------------------------------------
 
@@ -71,7 +72,7 @@ int coir_accept(int fd, struct sockaddr *addr, socklen_t *len, int flags,
     int err = park_canceled();
 
     if (err < 0) return err;
-    if (addr && !len) return -EINVAL;
+    if ((addr && !len) || flags & ~(SOCK_CLOEXEC | SOCK_NONBLOCK)) return -EINVAL;
     if ((err = fd_begin(fd, FD_READS, deadline, &use)) < 0) return err;
     // Nothing would ever be ready to be accepted: only a ring asks the kernel at once.
     int got = fd_is_socket(&use) ? accept_patiently(&use, &op, addr ? *len : 0, deadline)
@@ -81,6 +82,21 @@ int coir_accept(int fd, struct sockaddr *addr, socklen_t *len, int flags,
 }
 
 // ---- Connect and dial ----------------------------------------------------------------------
+
+// A Unix connect stands at once, or its listener's queue is full, which no descriptor tells when it
+// has passed: who waits asks again, in reach of everything that may end it.
+static int connect_near(struct fd_use *use, struct op *op, int64_t deadline)
+{
+    for (int64_t pause = COIR_MS;;
+         pause = pause * 2 < PAUSE_MOST ? pause * 2 : PAUSE_MOST) {
+        int err = op_try(op, false);
+
+        if (err != -EAGAIN) return err;
+        if (deadline <= CLOCK_PAST) return -ETIMEDOUT;
+        err = fd_back_off(use, clock_after(pause), deadline);
+        if (err < 0) return err;
+    }
+}
 
 int coir_connect(int fd, const struct sockaddr *addr, socklen_t len, int64_t deadline)
 {
@@ -94,7 +110,10 @@ int coir_connect(int fd, const struct sockaddr *addr, socklen_t len, int64_t dea
     if (err < 0) return err;
     if (!addr) return -EINVAL;
     if ((err = fd_begin(fd, FD_WRITES, deadline, &use)) < 0) return err;
-    err = fd_run(&use, &op, deadline);
+    if (len >= sizeof(addr->sa_family) && addr->sa_family == AF_UNIX)
+        err = connect_near(&use, &op, deadline);
+    else
+        err = fd_run(&use, &op, deadline);
     fd_end(&use);
     return err;
 }

@@ -7,6 +7,7 @@
 #include <limits.h>
 
 #include "base/clock.h"
+#include "base/platform.h"
 #include "coir/io.h"
 #include "io/fd.h"
 #include "sched/park.h"
@@ -19,19 +20,56 @@ static uint32_t clip(size_t n)
     return (uint32_t)(n < MOST ? n : MOST);
 }
 
-// read(2) of no bytes from a socket returns at once and takes no message, where recv(2) of none
-// waits for one and takes it; from a pipe it returns at once too, where a poll before it would
-// wait. 1: it is such a read | 0 | -errno
-static int reads_nothing(int fd, size_t n)
+// read(2) of no bytes returns at once: from a socket it takes no message, where recv(2) of none
+// waits for one and takes it; from a pipe or a terminal a poll before it would wait. writev(2) of
+// none sends no empty message.
+// 1: it is such a call | 0: it is not, or of a file, which never waits | -errno
+static int moves_nothing(int fd, size_t n)
 {
     struct fd_use use;
     int err = n > 0 ? 0 : park_canceled();
 
     if (n > 0 || err < 0) return err;
     if ((err = fd_begin(fd, FD_NO_TURN, CLOCK_NEVER, &use)) < 0) return err;
-    bool at_once = fd_is_socket(&use) || fd_is_pipe(&use);
+    bool at_once = !fd_is_file(&use);
     fd_end(&use);
     return at_once;
+}
+
+// MSG_WAITALL of a stream. What comes along with a peek, or in messages, is there at once or not.
+static bool wants_all(const struct op *op)
+{
+    int type = 0;
+    socklen_t len = sizeof(type);
+
+    if (!(op->flags & MSG_WAITALL) || op->flags & MSG_PEEK || op_wants_eagain(op))
+        return false;
+    return os_getsockopt(op->fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 &&
+           type == SOCK_STREAM;
+}
+
+// A call that does not wait forgets MSG_WAITALL, so the waiting is done here, in one turn.
+static int32_t receive(struct fd_use *use, struct op *op, int64_t deadline)
+{
+    bool all = wants_all(op);
+    int32_t sum = 0, got;
+
+    op->flags &= ~MSG_WAITALL;
+    do {
+        fd_guess_receive(use, op);
+        got = fd_run(use, op, deadline);
+        fd_note_receive(use, op);
+        if (got <= 0) break; // the next call says why it is less
+        sum += got;
+        op->buf = (char *)op->buf + got;
+        op->len -= (uint32_t)got;
+    } while (all && op->len > 0);
+    return sum > 0 ? sum : got;
+}
+
+static int32_t run(struct fd_use *use, struct op *op, int64_t deadline)
+{
+    return op->code == OP_RECV ? receive(use, op, deadline) : fd_run(use, op, deadline);
 }
 
 // Runs op in its turn. 'as_socket' is what it becomes on a socket.
@@ -46,9 +84,7 @@ static ssize_t transfer(struct op *op, enum fd_side side, uint8_t as_socket,
     // A ring would wait for readiness before it says so, and of a file without end.
     bool is_wrong = !fd_is_socket(&use) && op->code == as_socket;
     if (fd_is_socket(&use)) op->code = as_socket;
-    if (op->code == OP_RECV) fd_guess_receive(&use, op);
-    int32_t result = is_wrong ? -ENOTSOCK : fd_run(&use, op, deadline);
-    if (op->code == OP_RECV) fd_note_receive(&use, op);
+    int32_t result = is_wrong ? -ENOTSOCK : run(&use, op, deadline);
     fd_end(&use);
     return result;
 }
@@ -79,7 +115,7 @@ ssize_t coir_read(int fd, void *buf, size_t n, int64_t deadline)
     struct op op = {.code = OP_READ, .fd = fd, .buf = buf, .len = clip(n)};
 
     if (!buf && n) return -EINVAL;
-    int is_nothing = reads_nothing(fd, n);
+    int is_nothing = moves_nothing(fd, n);
     if (is_nothing) return is_nothing < 0 ? is_nothing : 0;
     return transfer(&op, FD_READS, OP_RECV, deadline);
 }
@@ -105,7 +141,6 @@ static ssize_t transfer_vector(int fd, const struct iovec *iov, int n, enum fd_s
     struct fd_use use;
     int err = park_canceled();
 
-    if (!iov || n < 0 || n > IOV_MAX) return -EINVAL;
     if (err < 0 || (err = fd_begin(fd, side, deadline, &use)) < 0) return err;
     struct op op = {.fd = fd};
     if (fd_is_socket(&use)) {
@@ -121,37 +156,51 @@ static ssize_t transfer_vector(int fd, const struct iovec *iov, int n, enum fd_s
     return result;
 }
 
-// Enough of the sum to tell whether it is 0.
-static size_t bytes_of(const struct iovec *iov, int n)
+// 1: there is something to move | 0 | -EINVAL, which a call that only tries may take for another
+// answer, and wait
+static int check_vector(const struct iovec *iov, int n)
 {
-    size_t sum = 0;
+    int some = 0;
 
-    for (int i = 0; i < n && sum == 0; i++) sum += iov[i].iov_len;
-    return sum;
+    if (n < 0 || n > IOV_MAX || (!iov && n)) return -EINVAL;
+    for (int i = 0; i < n; i++) {
+        if (iov[i].iov_len > SSIZE_MAX) return -EINVAL;
+        some |= iov[i].iov_len > 0;
+    }
+    return some;
+}
+
+static ssize_t move_vector(int fd, const struct iovec *iov, int n, enum fd_side side,
+                           int64_t deadline)
+{
+    int some = check_vector(iov, n);
+
+    if (some < 0) return some;
+    int is_nothing = moves_nothing(fd, (size_t)some);
+    if (is_nothing) return is_nothing < 0 ? is_nothing : 0;
+    return transfer_vector(fd, iov, n, side, deadline);
 }
 
 ssize_t coir_readv(int fd, const struct iovec *iov, int n, int64_t deadline)
 {
-    int is_nothing = iov && n >= 0 ? reads_nothing(fd, bytes_of(iov, n)) : 0;
-
-    if (is_nothing) return is_nothing < 0 ? is_nothing : 0;
-    return transfer_vector(fd, iov, n, FD_READS, deadline);
+    return move_vector(fd, iov, n, FD_READS, deadline);
 }
 
 ssize_t coir_writev(int fd, const struct iovec *iov, int n, int64_t deadline)
 {
-    return transfer_vector(fd, iov, n, FD_WRITES, deadline);
+    return move_vector(fd, iov, n, FD_WRITES, deadline);
 }
 
 // ---- Messages ------------------------------------------------------------------------------
 
 ssize_t coir_recvmsg(int fd, struct msghdr *msg, int flags, int64_t deadline)
 {
-    // Descriptors that come along are close-on-exec like all that are made here.
+    // Descriptors that come along are close-on-exec like all that are made here. MSG_WAITALL is
+    // what a ring would heed and a direct call would not.
     struct op op = {.code = OP_RECVMSG,
                     .fd = fd,
                     .msg = msg,
-                    .flags = flags | MSG_CMSG_CLOEXEC};
+                    .flags = (flags & ~MSG_WAITALL) | MSG_CMSG_CLOEXEC};
 
     if (!msg) return -EINVAL;
     return transfer(&op, FD_READS, OP_RECVMSG, deadline);

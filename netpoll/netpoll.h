@@ -105,7 +105,7 @@ int32_t op_try(struct op *op, bool is_ready);
 int32_t op_call(struct op *op);
 // False for what the kernel answers in its own time, for which there is no readiness.
 bool op_waits(const struct op *op);
-// True if the caller of this op wants -EAGAIN itself (MSG_DONTWAIT).
+// True if the caller of this op wants -EAGAIN itself (MSG_DONTWAIT, or flags that never wait).
 bool op_wants_eagain(const struct op *op);
 
 // "read", "accept": static.

@@ -39,7 +39,7 @@ static void fill_recv(struct io_uring_sqe *sqe, const struct op *op)
     sqe->msg_flags = (uint32_t)op->flags;
     // Where nothing is likely to be there yet, an attempt costs more than the poll behind it; where
     // the peer answers while a round's batch is still being made, the poll does.
-    if (!op->more_likely && !(op->flags & MSG_DONTWAIT))
+    if (!op->more_likely && !op_wants_eagain(op))
         sqe->ioprio = IORING_RECVSEND_POLL_FIRST;
 }
 
@@ -239,29 +239,41 @@ static int32_t call_accept(struct op *op)
     return os_accept(op->fd, op->addr, op->addr_len, op->flags);
 }
 
+// Nothing would ever be ready to be accepted, and the kernel says so at once. 0: it listens
+static int32_t does_not_listen(int fd)
+{
+    int listens = 0, type = 0;
+    socklen_t len = sizeof(listens), type_len = sizeof(type);
+    int err = os_getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len);
+
+    if (err < 0 || listens) return err;
+    err = os_getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &type_len);
+    if (err < 0) return err;
+    return type == SOCK_STREAM || type == SOCK_SEQPACKET ? -EINVAL : -EOPNOTSUPP;
+}
+
 static int32_t try_accept(struct op *op, bool is_ready)
 {
     int flags = os_fcntl_getfl(op->fd);
 
     if (flags < 0) return flags;
     if (flags & O_NONBLOCK) return call_accept(op);
+    int32_t err = does_not_listen(op->fd);
+    if (err < 0) return err;
     return is_ready || is_ready_now(op, POLLIN) ? OP_NEEDS_HELPER : -EAGAIN; // T2
 }
 
+// Asked again when it is ready, it says what came of it: readiness may have been of something else.
 static int32_t try_connect(struct op *op, bool is_ready)
 {
-    int err = 0;
-    socklen_t len = sizeof(err);
-
-    if (is_ready) {
-        int got = os_getsockopt(op->fd, SOL_SOCKET, SO_ERROR, &err, &len);
-        return got < 0 ? got : -err;
-    }
     int flags = os_fcntl_getfl(op->fd);
+
     if (flags < 0) return flags;
     if (!(flags & O_NONBLOCK)) os_fcntl_setfl(op->fd, flags | O_NONBLOCK); // T3
-    err = os_connect(op->fd, op->addr, op->len);
+    int err = os_connect(op->fd, op->addr, op->len);
     if (!(flags & O_NONBLOCK)) os_fcntl_setfl(op->fd, flags);
+    if (is_ready && err == -EISCONN) return 0;
+    if (is_ready && err == -EALREADY) return -EAGAIN;
     return err == -EINPROGRESS || err == -EINTR ? -EAGAIN : err;
 }
 
@@ -381,8 +393,10 @@ bool op_waits(const struct op *op)
 
 bool op_wants_eagain(const struct op *op)
 {
-    return op->flags & MSG_DONTWAIT && (op->code == OP_RECV || op->code == OP_SEND ||
-                                        op->code == OP_RECVMSG || op->code == OP_SENDMSG);
+    // The kernel waits neither for urgent data nor for an error's message.
+    if (op->code == OP_RECV || op->code == OP_RECVMSG)
+        return op->flags & (MSG_DONTWAIT | MSG_OOB | MSG_ERRQUEUE);
+    return op->flags & MSG_DONTWAIT && (op->code == OP_SEND || op->code == OP_SENDMSG);
 }
 
 const char *op_name(uint8_t code)

@@ -12,7 +12,7 @@
 // T2  What cannot say (a tty, a blocking listener, some files) is called by a helper, after
 //     readiness where there is such a thing; of a write then at most PIPE_BUF bytes, so that it
 //     does not block either while nobody outside the process writes too.
-// T3  connect knows no MSG_DONTWAIT: a blocking socket is O_NONBLOCK while the call lasts.
+// T3  connect knows no MSG_DONTWAIT: a blocking socket is O_NONBLOCK while an attempt lasts.
 #pragma once
 
 #include <stdbool.h>

@@ -34,12 +34,16 @@ extern "C" {
 struct addrinfo; // <netdb.h>
 struct statx;    // <sys/stat.h>
 
-// read(2): waits until at least one byte or the end. Bytes read, 0 at the end | -EINVAL | -EIO
+// read(2): waits until at least one byte or the end; with n of 0 for nothing, and takes nothing.
+// Bytes read, 0 at the end | -EINVAL (NULL) | -EIO
 COIR_API COIR_MUST_USE ssize_t coir_read(int fd, void *buf, size_t n, int64_t deadline);
-// write(2): waits until at least one byte was taken. Bytes written | -EPIPE (nobody reads)
+// write(2): waits until at least one byte was taken. With n of 0 a datagram socket sends an empty
+// message. Bytes written | -EPIPE (nobody reads) | -EINVAL (NULL)
 COIR_API COIR_MUST_USE ssize_t coir_write(int fd, const void *buf, size_t n,
                                           int64_t deadline);
-// readv(2) and writev(2) with n buffers. The same | -EINVAL (n below 0 or above IOV_MAX)
+// readv(2) and writev(2) with n buffers; with n of 0 iov may be NULL. Where there is nothing to
+// move the answer is 0 at once, and no message is taken or sent.
+// The same | -EINVAL (n below 0 or above IOV_MAX, a length above SSIZE_MAX)
 COIR_API COIR_MUST_USE ssize_t coir_readv(int fd, const struct iovec *iov, int n,
                                           int64_t deadline);
 COIR_API COIR_MUST_USE ssize_t coir_writev(int fd, const struct iovec *iov, int n,
@@ -52,7 +56,9 @@ COIR_API COIR_MUST_USE ssize_t coir_read_full(int fd, void *buf, size_t n,
 COIR_API COIR_MUST_USE ssize_t coir_write_all(int fd, const void *buf, size_t n,
                                               int64_t deadline);
 
-// recv(2) and send(2). MSG_DONTWAIT in flags gives -EAGAIN where the call would wait.
+// recv(2) and send(2). MSG_DONTWAIT in flags gives -EAGAIN where the call would wait; what is
+// received with MSG_OOB or MSG_ERRQUEUE is never waited for (coir_poll does that). MSG_WAITALL: all
+// n bytes of a stream; without effect beside these three and MSG_PEEK, and in recvfrom and recvmsg.
 // Bytes, 0 at the end of a stream | -ENOTSOCK | -ENOTCONN | -ECONNRESET | send: -EPIPE
 COIR_API COIR_MUST_USE ssize_t coir_recv(int fd, void *buf, size_t n, int flags,
                                          int64_t deadline);
@@ -85,7 +91,7 @@ COIR_API COIR_MUST_USE ssize_t coir_pread(int fd, void *buf, size_t n, int64_t o
                                           int64_t deadline);
 COIR_API COIR_MUST_USE ssize_t coir_pwrite(int fd, const void *buf, size_t n,
                                            int64_t offset, int64_t deadline);
-// The same with n buffers | -EINVAL (n below 0 or above IOV_MAX)
+// The same with n buffers, as coir_readv | -EINVAL (n below 0 or above IOV_MAX)
 COIR_API COIR_MUST_USE ssize_t coir_preadv(int fd, const struct iovec *iov, int n,
                                            int64_t offset, int64_t deadline);
 COIR_API COIR_MUST_USE ssize_t coir_pwritev(int fd, const struct iovec *iov, int n,
@@ -118,18 +124,20 @@ COIR_API COIR_MUST_USE ssize_t coir_sendfile(int out, int in, off_t *offset, siz
 // accept4(2): waits for a connection. addr and len may both be NULL. The new descriptor is
 // close-on-exec; flags: SOCK_CLOEXEC, SOCK_NONBLOCK. A connection that was reset while it queued
 // is skipped; without free descriptors it backs off and tries again until the deadline.
-// fd | -EINVAL (a socket that does not listen; where no ring asks the kernel, on epoll and on an
-// ordinary thread, one that is not O_NONBLOCK is waited on first) | -ENOTSOCK
+// fd | -EINVAL (a socket that does not listen, unknown flags) | -EOPNOTSUPP (a datagram socket)
+// | -ENOTSOCK
 COIR_API COIR_MUST_USE int coir_accept(int fd, struct sockaddr *addr, socklen_t *len,
                                        int flags, int64_t deadline);
 
-// connect(2): waits until the connection stands. After an error or a deadline close fd.
+// connect(2): waits until the connection stands. After an error or a deadline close fd. Where a
+// Unix listener's queue is full it asks again after pauses of 1 to 20 ms.
 // 0 | -ECONNREFUSED | -EISCONN | -ENETUNREACH | -EAFNOSUPPORT
 COIR_API COIR_MUST_USE int coir_connect(int fd, const struct sockaddr *addr,
                                         socklen_t len, int64_t deadline);
 
-// poll(2) on one descriptor: waits for POLLIN, POLLOUT, POLLPRI or POLLRDHUP. For libraries that do
-// their own input and output (libpq, libcurl, OpenSSL). > 0: revents
+// poll(2) on one descriptor: waits for any of POLLIN, POLLOUT, POLLPRI and POLLRDHUP that events
+// names, and for an error or a hang-up. For libraries that do their own input and output (libpq,
+// libcurl, OpenSSL). > 0: revents
 COIR_API COIR_MUST_USE int coir_poll(int fd, short events, int64_t deadline);
 
 // Ends fd: whoever waits on it gets -EBADF, then it is closed. Waits only for those to let go. It
