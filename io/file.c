@@ -150,7 +150,7 @@ static int run_path(struct op *op)
     return op->path ? fd_run_path(op) : -EINVAL;
 }
 
-int coir_open(const char *path, int flags, mode_t mode)
+static int open_as(const char *path, int flags, mode_t mode)
 {
     struct op op = {.code = OP_OPEN,
                     .fd = AT_FDCWD,
@@ -159,6 +159,18 @@ int coir_open(const char *path, int flags, mode_t mode)
                     .len = mode};
 
     return run_path(&op);
+}
+
+// Nobody waits for the other end of a FIFO, which nothing could end (docs/adr/0084). A ring alone
+// would do so if the path's names happened to be cached.
+int coir_open(const char *path, int flags, mode_t mode)
+{
+    int fd = open_as(path, flags | O_NONBLOCK, mode);
+
+    if (flags & O_NONBLOCK) return fd;
+    if (fd == -EAGAIN) return open_as(path, flags, mode); // a file's lease: waited for
+    if (fd >= 0) os_fcntl_setfl(fd, flags);
+    return fd;
 }
 
 int coir_statx(int dirfd, const char *path, int flags, unsigned mask,

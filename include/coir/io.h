@@ -97,8 +97,11 @@ COIR_API COIR_MUST_USE ssize_t coir_preadv(int fd, const struct iovec *iov, int 
 COIR_API COIR_MUST_USE ssize_t coir_pwritev(int fd, const struct iovec *iov, int n,
                                             int64_t offset, int64_t deadline);
 
-// open(2), close-on-exec always. mode counts with O_CREAT only.
+// open(2), close-on-exec always. mode counts with O_CREAT only. Does not wait for the other end of
+// a FIFO or for a line's carrier, whatever flags say; afterwards the mode is what they say. Before
+// anybody has opened a FIFO to write, a read may wait for that or say 0; coir_poll waits.
 // fd | -ENOENT | -EEXIST | -EACCES | -EISDIR | -ENOTDIR | -EMFILE | -EINVAL (NULL)
+// | -ENXIO (to write to a FIFO that nobody reads)
 COIR_API COIR_MUST_USE int coir_open(const char *path, int flags, mode_t mode);
 // fsync(2) and fdatasync(2): what was written before is on the disk. 0 | -EIO | -EINVAL (no file)
 COIR_API COIR_MUST_USE int coir_fsync(int fd);

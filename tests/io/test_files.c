@@ -3,10 +3,12 @@
 //         each error that can be provoked; without helper threads epoll says -EAGAIN.
 // Method: real files in a folder of the test's own, on every driver and on a thread.
 #include <fcntl.h>
+#include <linux/io_uring.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "tests/io/everywhere.h"
@@ -298,6 +300,79 @@ static int paths(void *arg)
     return 0;
 }
 
+// The other end may never come: neither a kernel's thread nor a helper waits for it.
+static int fifos_do_not_wait(void *arg)
+{
+    const char *path = in_folder("fifo");
+    int readers[20];
+    char c = 0;
+
+    (void)arg;
+    expect_eq(mkfifo(path, 0600), 0);
+    for (int flags = 0; flags <= O_CREAT; flags += O_CREAT) {
+        expect_eq(coir_open(path, O_WRONLY | flags, 0600), -ENXIO);
+        for (int i = 0; i < 20; i++) {
+            readers[i] = coir_open(path, O_RDONLY | flags, 0600);
+            expect(readers[i] >= 0);
+            expect(!(fcntl(readers[i], F_GETFL) & O_NONBLOCK));
+        }
+        expect_eq(coir_poll(readers[0], POLLIN, coir_after(COIR_MS)), -ETIMEDOUT);
+        int to = coir_open(path, O_WRONLY | O_APPEND | flags, 0600);
+        expect(to >= 0);
+        expect_eq(fcntl(to, F_GETFL) & (O_ACCMODE | O_APPEND | O_NONBLOCK),
+                  O_WRONLY | O_APPEND);
+        expect_eq(fcntl(to, F_GETFD), FD_CLOEXEC);
+        expect_eq(coir_read(readers[0], &c, 1, coir_after(COIR_MS)), -ETIMEDOUT);
+        expect_eq(coir_write(to, "f", 1, COIR_FOREVER), 1);
+        expect_eq(coir_read(readers[19], &c, 1, COIR_FOREVER), 1);
+        expect_eq(c, 'f');
+        expect_eq(coir_close(to), 0);
+        expect_eq(coir_read(readers[0], &c, 1, COIR_FOREVER), 0);
+        for (int i = 0; i < 20; i++) expect_eq(coir_close(readers[i]), 0);
+    }
+    int own = coir_open(path, O_RDONLY | O_NONBLOCK, 0);
+    expect(own >= 0);
+    expect(fcntl(own, F_GETFL) & O_NONBLOCK);
+    expect_eq(coir_close(own), 0);
+    expect_eq(coir_unlink(path), 0);
+    return 0;
+}
+
+// ---- The kernel's threads ---------------------------------------------------------------------
+
+// The number of this process's only ring.
+static int ring_fd(void)
+{
+    char path[64], target[64];
+
+    for (int fd = 3; fd < 100; fd++) {
+        snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+        ssize_t n = readlink(path, target, sizeof(target) - 1);
+        if (n < 0) continue;
+        target[n] = 0;
+        if (strcmp(target, "anon_inode:[io_uring]") == 0) return fd;
+    }
+    return -1;
+}
+
+// As docs/files.md says: 512 for streams, four a processor for files, and no more. On the ring's own
+// thread, which alone may ask.
+static int workers_are_capped(void *arg)
+{
+    unsigned now[2] = {0, 0};
+    long processors = sysconf(_SC_NPROCESSORS_CONF);
+
+    (void)arg;
+    expect_eq(coir_sleep(COIR_MS), 0); // the ring has been entered
+    expect_eq(syscall(SYS_io_uring_register, ring_fd(), IORING_REGISTER_IOWQ_MAX_WORKERS,
+                      now, 2),
+              0);
+    printf("the kernel's threads: %u for files, %u for streams\n", now[0], now[1]);
+    expect(now[0] > 0 && now[0] <= 4 * (unsigned)processors);
+    expect_eq(now[1], 512);
+    return 0;
+}
+
 // ---- sendfile ---------------------------------------------------------------------------------
 
 static int sends_files(void *arg)
@@ -421,6 +496,8 @@ int main(void)
                   i ? COIR_DRIVER_EPOLL : COIR_DRIVER_URING, 1);
     on_coroutines("past the cache", many_past_the_cache);
     everywhere("paths", paths);
+    everywhere("fifos", fifos_do_not_wait);
+    if (have_ring()) on_driver("capped", workers_are_capped, COIR_DRIVER_URING, 1);
     everywhere("sendfile", sends_files);
     without_helpers();
     on_coroutines("cancel", cancels);
