@@ -9,7 +9,9 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <pthread.h>
 #include <pty.h>
+#include <signal.h>
 #include <sys/socket.h>
 #include <termios.h>
 #include <unistd.h>
@@ -252,23 +254,102 @@ static int a_number_that_was_only_polled_may_be_closed_by_others(void *arg)
 
 static bool was_open[1024];
 
-static int all_are_close_on_exec(void *arg)
+// What a descriptor is: "socket:[1]", "anon_inode:[eventfd]", "/a/path".
+static const char *what_is(int fd, char text[128])
 {
-    int fds[2], others = 0;
+    char path[40];
 
-    (void)arg;
-    connect_tcp(fds);
-    int listener = coir_listen("127.0.0.1:0", NULL);
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    ssize_t n = readlink(path, text, 127);
+    text[n > 0 ? n : 0] = 0;
+    return text;
+}
+
+// Every descriptor that was not there before is close-on-exec. How many of them are 'kind'.
+static int count_close_on_exec(const char *kind)
+{
+    char text[128];
+    int n = 0;
+
     for (int fd = 0; fd < 1024; fd++) {
         int flags = fcntl(fd, F_GETFD);
 
         if (flags < 0 || was_open[fd]) continue;
+        if (!(flags & FD_CLOEXEC)) printf("not close-on-exec: %s\n", what_is(fd, text));
         expect_eq(flags & FD_CLOEXEC, FD_CLOEXEC);
-        others++;
+        n += strstr(what_is(fd, text), kind) != NULL;
     }
-    expect(others >= 5); // these three, a break descriptor, a ring or an epoll
+    return n;
+}
+
+static coir_waitgroup group;
+
+static void waits_for_child(pid_t pid)
+{
+    expect_eq(coir_waitpid(pid, NULL, COIR_FOREVER), pid);
+    coir_waitgroup_done(&group);
+}
+
+static void polls_urgent(int fd)
+{
+    expect_eq(coir_poll(fd, POLLPRI, COIR_FOREVER), -EBADF);
+    coir_waitgroup_done(&group);
+}
+
+static void *reads_on_a_thread(void *fd)
+{
+    char c;
+
+    expect_eq(coir_read(*(int *)fd, &c, 1, COIR_FOREVER), -EBADF);
+    return NULL;
+}
+
+// Those that stay, and those that a call has while it waits.
+static int all_are_close_on_exec(void *arg)
+{
+    char *sleeps[] = {"sleep", "60", NULL};
+    coir_listen_options shared = {.reuse_port = true};
+    coir_info info = COIR_INFO_INIT;
+    int fds[2], others[2];
+    pthread_t thread;
+    sigset_t set;
+    pid_t pid;
+
+    (void)arg;
+    expect_eq(coir_query(NULL, &info), 0);
+    bool is_ring = info.driver == COIR_DRIVER_URING;
+    connect_tcp(fds);
+    expect_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, others), 0);
+    int listener = coir_listen("127.0.0.1:0", &shared);
+    int file = coir_open("/dev/null", O_WRONLY, 0);
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR2);
+    int signals = coir_signal_open(&set);
+    expect(listener >= 0 && file >= 0 && signals >= 0);
+    int eventfds = count_close_on_exec("[eventfd]");
+    int watches = count_close_on_exec("[eventpoll]");
+    expect_eq(coir_process_start("sleep", sleeps, NULL, NULL, &pid), 0);
+    coir_waitgroup_add(&group, 2);
+    expect_eq(go(waits_for_child, pid), 0);
+    expect_eq(go(polls_urgent, fds[0]), 0);
+    expect_eq(pthread_create(&thread, NULL, reads_on_a_thread, &others[0]), 0);
+    // Until all three wait.
+    while (count_close_on_exec("pidfd") < 1 ||
+           count_close_on_exec("[eventfd]") <= eventfds ||
+           count_close_on_exec("[eventpoll]") < watches + is_ring)
+        expect_eq(coir_sleep(COIR_MS), 0);
+    expect_eq(count_close_on_exec("socket:["), 5);
+    expect_eq(count_close_on_exec("/dev/null"), 1);
+    expect_eq(count_close_on_exec("[signalfd]"), 1);
+    expect(count_close_on_exec(is_ring ? "[io_uring]" : "[eventpoll]") > 0);
+    expect_eq(kill(pid, SIGKILL), 0);
+    close_both(others);
+    while (pthread_tryjoin_np(thread, NULL) != 0) expect_eq(coir_sleep(COIR_MS), 0);
     expect_eq(coir_close(listener), 0);
+    expect_eq(coir_close(file), 0);
+    expect_eq(coir_close(signals), 0);
     close_both(fds);
+    expect_eq(coir_waitgroup_wait(&group, COIR_FOREVER), 0);
     return 0;
 }
 

@@ -12,8 +12,10 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "tests/io/mode.h"
@@ -35,15 +37,53 @@ static void wait_for_all(void)
 
 enum kind {
     READS,
+    READS_VECTOR,
+    READS_FULL,
     RECEIVES,
-    READS_PIPE,
+    RECEIVES_ALL,
+    RECEIVES_MESSAGE,
+    POLLS,
     WRITES,
+    WRITES_VECTOR,
+    WRITES_ALL,
+    SENDS,
+    SENDS_MESSAGE,
+    SENDS_FILE,
+    READS_PIPE,
+    READS_VECTOR_OF_PIPE,
     WRITES_PIPE,
+    WRITES_VECTOR_TO_PIPE,
     ACCEPTS,
     CONNECTS,
-    POLLS,
+    CONNECTS_NEAR,
     KINDS
 };
+
+static bool connects(enum kind kind)
+{
+    return kind == CONNECTS || kind == CONNECTS_NEAR;
+}
+
+static bool is_of_pipe(enum kind kind)
+{
+    return kind >= READS_PIPE && kind <= WRITES_VECTOR_TO_PIPE;
+}
+
+static bool writes(enum kind kind)
+{
+    return (kind >= WRITES && kind <= SENDS_FILE) || kind == WRITES_PIPE ||
+           kind == WRITES_VECTOR_TO_PIPE;
+}
+
+static int some_file; // of a byte
+
+static int file_of_a_byte(void)
+{
+    int fd = memfd_create("byte", MFD_CLOEXEC);
+
+    expect_eq(write(fd, "x", 1), 1);
+    return fd;
+}
 
 struct scene {
     int fd;        // what is waited on
@@ -84,6 +124,22 @@ static void full_listener(struct scene *s, struct sockaddr_in *ret_address)
     }
 }
 
+static struct sockaddr_un near; // of this process alone
+
+static void full_unix_listener(struct scene *s)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    expect(fd >= 0);
+    expect_eq(bind(fd, (const struct sockaddr *)&near, sizeof(near)), 0);
+    expect_eq(listen(fd, 1), 0);
+    s->others[0] = fd;
+    for (int i = 1; i < 3; i++) {
+        s->others[i] = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        expect_eq(connect(s->others[i], (const struct sockaddr *)&near, sizeof(near)), 0);
+    }
+}
+
 static struct scene open_scene(enum kind kind, struct sockaddr_in *ret_address)
 {
     struct scene s = {.others = {-1, -1, -1}};
@@ -95,18 +151,18 @@ static struct scene open_scene(enum kind kind, struct sockaddr_in *ret_address)
         full_listener(&s, ret_address);
         s.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
         break;
-    case READS_PIPE:
-    case WRITES_PIPE:
-        expect_eq(pipe2(fds, O_CLOEXEC), 0);
-        s.fd = fds[kind == WRITES_PIPE];
-        s.others[0] = fds[kind != WRITES_PIPE];
-        if (kind == WRITES_PIPE) fill(s.fd);
+    case CONNECTS_NEAR:
+        full_unix_listener(&s);
+        s.fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
         break;
     default:
-        expect_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
-        s.fd = fds[0];
-        s.others[0] = fds[1];
-        if (kind == WRITES) fill(s.fd);
+        if (is_of_pipe(kind))
+            expect_eq(pipe2(fds, O_CLOEXEC), 0);
+        else
+            expect_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+        s.fd = fds[writes(kind)];
+        s.others[0] = fds[!writes(kind)];
+        if (writes(kind)) fill(s.fd);
     }
     expect(s.fd >= 0);
     return s;
@@ -122,16 +178,32 @@ static ssize_t wait_there(enum kind kind, int fd, const struct sockaddr_in *addr
                           int64_t deadline)
 {
     char c = 'x';
+    struct iovec one = {&c, 1};
+    struct msghdr msg = {.msg_iov = &one, .msg_iovlen = 1};
+    off_t at = 0;
 
     switch (kind) {
+    case READS_VECTOR:
+    case READS_VECTOR_OF_PIPE: return coir_readv(fd, &one, 1, deadline);
+    case READS_FULL: return coir_read_full(fd, &c, 1, deadline);
     case RECEIVES: return coir_recv(fd, &c, 1, 0, deadline);
+    case RECEIVES_ALL: return coir_recv(fd, &c, 1, MSG_WAITALL, deadline);
+    case RECEIVES_MESSAGE: return coir_recvmsg(fd, &msg, 0, deadline);
+    case POLLS: return coir_poll(fd, POLLIN, deadline);
     case WRITES:
     case WRITES_PIPE: return coir_write(fd, &c, 1, deadline);
+    case WRITES_VECTOR:
+    case WRITES_VECTOR_TO_PIPE: return coir_writev(fd, &one, 1, deadline);
+    case WRITES_ALL: return coir_write_all(fd, &c, 1, deadline);
+    case SENDS: return coir_send(fd, &c, 1, 0, deadline);
+    case SENDS_MESSAGE: return coir_sendmsg(fd, &msg, 0, deadline);
+    case SENDS_FILE: return coir_sendfile(fd, some_file, &at, 1, deadline);
     case ACCEPTS: return coir_accept(fd, NULL, NULL, 0, deadline);
     case CONNECTS:
         return coir_connect(fd, (const struct sockaddr *)address, sizeof(*address),
                             deadline);
-    case POLLS: return coir_poll(fd, POLLIN, deadline);
+    case CONNECTS_NEAR:
+        return coir_connect(fd, (const struct sockaddr *)&near, sizeof(near), deadline);
     default: return coir_read(fd, &c, 1, deadline);
     }
 }
@@ -149,7 +221,7 @@ static int deadlines_are_never_early(void *arg)
         for (size_t i = 0; i < sizeof(waits) / sizeof(waits[0]); i++) {
             int64_t deadline = coir_after(waits[i]);
             // A connect that timed out goes on in the kernel: its socket is used once.
-            if (kind == CONNECTS && i > 0) break;
+            if (connects(kind) && i > 0) break;
             expect_eq(wait_there(kind, s.fd, &address, deadline), -ETIMEDOUT);
             expect(coir_now() >= deadline);
             expect(coir_now() < deadline + 2 * COIR_SEC * test_slowness());
@@ -168,7 +240,7 @@ static int past_deadlines_fail_at_once(void *arg)
         struct scene s = open_scene(kind, &address);
         int64_t from = coir_now();
 
-        for (int i = 0; i < 20 && !(kind == CONNECTS && i > 0); i++)
+        for (int i = 0; i < 20 && !(connects(kind) && i > 0); i++)
             expect_eq(wait_there(kind, s.fd, &address, i % 2 ? from - 1 : COIR_NOW),
                       -ETIMEDOUT);
         expect(coir_now() - from < COIR_SEC * test_slowness());
@@ -404,7 +476,7 @@ static void close_under(enum kind kind, bool by_thread)
 {
     struct waiting w = {.kind = kind};
     struct scene s = open_scene(kind, &w.address);
-    int waiters = kind == CONNECTS ? 1 : 4; // one connect a socket
+    int waiters = connects(kind) ? 1 : 4; // one connect a socket
     pthread_t sleeper, closer;
     struct stat before, after;
 
@@ -433,6 +505,44 @@ static int close_wakes_every_kind_of_waiter(void *arg)
     for (enum kind kind = 0; kind < KINDS; kind++) {
         close_under(kind, false);
         close_under(kind, true);
+    }
+    return 0;
+}
+
+// ---- A cancel ends every kind -----------------------------------------------------------
+
+static ssize_t waits_to_be_cancelled(struct waiting *w)
+{
+    ssize_t got = wait_there(w->kind, w->fd, &w->address, COIR_FOREVER);
+
+    expect_eq(got, -ECANCELED);
+    return got;
+}
+
+// Three wait, one of them in its turn, until a scope's deadline cancels them; then the descriptor
+// is as it was. Also on an ordinary thread, alone.
+static int cancels_end_every_kind_of_waiter(void *arg)
+{
+    (void)arg;
+    for (enum kind kind = 0; kind < KINDS; kind++) {
+        struct waiting w = {.kind = kind};
+        struct scene s = open_scene(kind, &w.address);
+        coir_scope scope;
+
+        w.fd = s.fd;
+        expect_eq(coir_scope_open(&scope, coir_after(3 * COIR_MS)), 0);
+        for (int i = 0; i < 2 && coir_current() && !connects(kind); i++)
+            expect_eq(coir_scope_go(&scope, waits_to_be_cancelled, &w), 0);
+        waits_to_be_cancelled(&w);
+        expect_eq(wait_there(kind, s.fd, &w.address, COIR_NOW), -ECANCELED); // still
+        expect_eq(coir_scope_wait(&scope), -ETIMEDOUT);
+        if (!connects(kind) && kind != ACCEPTS && !writes(kind)) {
+            expect_eq(wait_there(kind, s.fd, &w.address, COIR_NOW), -ETIMEDOUT);
+            expect_eq(write(s.others[0], "x", 1), 1);
+            expect_eq(wait_there(kind, s.fd, &w.address, COIR_FOREVER), 1);
+        }
+        expect_eq(coir_close(s.fd), 0);
+        close_others(&s);
     }
     return 0;
 }
@@ -550,6 +660,9 @@ int main(void)
     static int yes;
 
     mode_check();
+    some_file = file_of_a_byte();
+    near.sun_family = AF_UNIX;
+    snprintf(near.sun_path + 1, sizeof(near.sun_path) - 1, "coir-exact-%d", getpid());
     int before = count_fds();
     for (unsigned workers = 1; workers <= 2; workers++) {
         run(workers, deadlines_are_never_early, NULL);
@@ -560,12 +673,15 @@ int main(void)
         run(workers, a_read_of_nothing_does_not_wait, NULL);
         run(workers, no_connection_is_lost_to_a_deadline, NULL);
         run(workers, close_wakes_every_kind_of_waiter, NULL);
+        run(workers, cancels_end_every_kind_of_waiter, NULL);
         run(workers, a_new_life_meets_nothing_of_the_old, workers == 1 ? &yes : NULL);
     }
     deadlines_are_never_early(NULL);
     a_read_of_nothing_does_not_wait(NULL);
     past_deadlines_fail_at_once(NULL);
     past_deadlines_try_first(NULL);
+    cancels_end_every_kind_of_waiter(NULL);
     expect_eq(count_fds(), before);
+    close(some_file);
     return 0;
 }

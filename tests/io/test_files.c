@@ -355,8 +355,8 @@ static int ring_fd(void)
     return -1;
 }
 
-// As docs/files.md says: 512 for streams, four a processor for files, and no more. On the ring's own
-// thread, which alone may ask.
+// As docs/files.md says: 512 for streams, four a processor for files, and no more. On the ring's
+// own thread, which alone may ask.
 static int workers_are_capped(void *arg)
 {
     unsigned now[2] = {0, 0};
