@@ -50,6 +50,38 @@ static int resolves(void *arg)
     return 0;
 }
 
+// No worker ever looks a name up: without helpers nobody does, and numbers are answered all the
+// same.
+static int needs_a_helper(void *arg)
+{
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
+    struct addrinfo *list = NULL;
+
+    (void)arg;
+    expect_eq(coir_resolve("no-such-host.invalid", "80", &hints, &list, COIR_FOREVER),
+              -EAGAIN);
+    expect_eq(coir_dial("no-such-host.invalid:80", COIR_FOREVER), -EAGAIN);
+    expect(!list);
+    expect_eq(coir_resolve("127.0.0.1", "80", &hints, &list, COIR_NOW), 0);
+    coir_resolve_free(list);
+    int fd = coir_listen("127.0.0.1:0", NULL);
+    expect(fd >= 0);
+    expect_eq(coir_close(fd), 0);
+    return 0;
+}
+
+static void without_helpers(void)
+{
+    coir_config config = COIR_CONFIG_INIT;
+
+    config.helpers = -1;
+    for (int i = !have_ring(); i < 2; i++) {
+        config.driver = i ? COIR_DRIVER_EPOLL : COIR_DRIVER_URING;
+        if (i && rings_alone()) break;
+        expect_eq(coir_run(&config, needs_a_helper, NULL), 0);
+    }
+}
+
 static int port_of(int fd)
 {
     struct sockaddr_in in;
@@ -57,6 +89,34 @@ static int port_of(int fd)
 
     expect_eq(getsockname(fd, (struct sockaddr *)&in, &len), 0);
     return ntohs(in.sin_port); // at the same place for IPv6
+}
+
+static int accept_all_there_are(int listener)
+{
+    int n = 0;
+
+    for (int fd; (fd = coir_accept(listener, NULL, NULL, 0, COIR_NOW)) >= 0; n++)
+        expect_eq(coir_close(fd), 0);
+    return n;
+}
+
+// Each of two listeners gets its share, and between them they get all. That one gets none of 64 is
+// as likely as 64 coins that agree.
+static void both_are_dialled(const char *address, int a, int b)
+{
+    int fds[64];
+    int n_a = 0, n_b = 0;
+
+    for (int i = 0; i < 64; i++) {
+        fds[i] = coir_dial(address, coir_after(20 * COIR_SEC));
+        expect(fds[i] >= 0);
+    }
+    while (n_a + n_b < 64) {
+        n_a += accept_all_there_are(a);
+        n_b += accept_all_there_are(b);
+    }
+    expect(n_a > 0 && n_b > 0);
+    for (int i = 0; i < 64; i++) expect_eq(coir_close(fds[i]), 0);
 }
 
 static int ports_are_shared(void *arg)
@@ -71,6 +131,7 @@ static int ports_are_shared(void *arg)
     int b = coir_listen(address, &shared);
     expect(b >= 0);
     expect_eq(coir_listen(address, NULL), -EADDRINUSE);
+    both_are_dialled(address, a, b);
     expect_eq(coir_close(a), 0);
     int fd = coir_dial(address, coir_after(5 * COIR_SEC));
     expect(fd >= 0);
@@ -243,6 +304,7 @@ static void as_systemd_starts_us(void)
 int main(void)
 {
     everywhere("resolve", resolves);
+    without_helpers();
     everywhere("reuse_port", ports_are_shared);
     everywhere("dial", dial_goes_on);
     everywhere("dial is cancelled", dial_is_cancelled);
