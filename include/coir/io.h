@@ -162,7 +162,9 @@ typedef struct coir_listen_options {
 // Opens a listening stream socket on "127.0.0.1:8080", "[::]:80", "localhost:0" or "unix:/run/x"
 // ("unix:@name" is in the abstract namespace). A Unix path that nobody serves any more is taken
 // over. "systemd:NAME" is the socket that systemd opened under that name, "systemd:" the first one:
-// of the options tcp_nodelay alone counts there, and -ENOENT says that none was passed.
+// of the options tcp_nodelay alone counts there, and -ENOENT says that none was passed. On epoll
+// and on an ordinary thread a listener is O_NONBLOCK, unless it is systemd's; what it accepts is
+// not.
 // fd | -EINVAL (not an address) | -EADDRINUSE | -EADDRNOTAVAIL | -EACCES | -ENOENT (unknown
 // name) | -ENAMETOOLONG | -EMFILE
 COIR_API COIR_MUST_USE int coir_listen(const char *address,

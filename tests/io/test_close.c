@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -240,10 +241,59 @@ static int partial_writes_count(void *arg)
     return 0;
 }
 
+struct canceller {
+    coir_scope scope;
+    int far;
+    pthread_t thread;
+};
+
+// When something has arrived.
+static void *cancels_soon(void *arg)
+{
+    struct canceller *c = arg;
+    int n = 0;
+
+    while (n == 0) expect_eq(ioctl(c->far, FIONREAD, &n), 0);
+    usleep(3000);
+    coir_scope_cancel(&c->scope);
+    return NULL;
+}
+
+// The same of a cancel, and of a read: the next call says why it was less.
+static int what_was_moved_before_a_cancel_counts(void *arg)
+{
+    size_t n = 32 << 20;
+    char *much = calloc(1, n);
+    struct canceller c;
+    char five[5];
+    int a, b;
+
+    (void)arg;
+    connect_pair(&a, &b);
+    expect_eq(coir_write(b, "abc", 3, COIR_FOREVER), 3);
+    expect_eq(coir_read_full(a, five, 5, coir_after(20 * COIR_MS)), 3);
+    expect_eq(coir_read_full(a, five, 5, COIR_NOW), -ETIMEDOUT);
+    expect_eq(coir_scope_open(&c.scope, COIR_FOREVER), 0);
+    c.far = b;
+    expect_eq(pthread_create(&c.thread, NULL, cancels_soon, &c), 0);
+    ssize_t put = coir_write_all(a, much, n, COIR_FOREVER);
+    expect(put > 0 && (size_t)put < n);
+    expect_eq(coir_write_all(a, much, n, COIR_FOREVER), -ECANCELED);
+    expect_eq(pthread_join(c.thread, NULL), 0);
+    expect_eq(coir_scope_wait(&c.scope), -ECANCELED);
+    expect_eq(coir_shutdown(a, SHUT_WR), 0);
+    expect_eq(coir_read_full(b, much, n, COIR_FOREVER), put);
+    expect_eq(coir_close(a), 0);
+    expect_eq(coir_close(b), 0);
+    free(much);
+    return 0;
+}
+
 int main(void)
 {
     on_coroutines("every kind of waiter", every_kind);
     everywhere("ends of streams", ends_of_streams);
     everywhere("partial writes", partial_writes_count);
+    everywhere("before a cancel", what_was_moved_before_a_cancel_counts);
     return 0;
 }

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -89,6 +90,52 @@ static int port_of(int fd)
 
     expect_eq(getsockname(fd, (struct sockaddr *)&in, &len), 0);
     return ntohs(in.sin_port); // at the same place for IPv6
+}
+
+static int option(int fd, int level, int name)
+{
+    int value = -1;
+    socklen_t len = sizeof(value);
+
+    expect_eq(getsockopt(fd, level, name, &value, &len), 0);
+    return value;
+}
+
+static void accepted_as(int listener, const char *address, int flags, bool nodelay)
+{
+    int fd = coir_dial(address, coir_after(20 * COIR_SEC));
+    int accepted = coir_accept(listener, NULL, NULL, flags, coir_after(20 * COIR_SEC));
+
+    expect(fd >= 0 && accepted >= 0);
+    expect(!(fcntl(fd, F_GETFL) & O_NONBLOCK));
+    expect_eq(fcntl(accepted, F_GETFL) & O_NONBLOCK, flags);
+    expect_eq(fcntl(accepted, F_GETFD), FD_CLOEXEC);
+    expect_eq(option(accepted, IPPROTO_TCP, TCP_NODELAY) != 0, nodelay);
+    expect_eq(coir_close(accepted), 0);
+    expect_eq(coir_close(fd), 0);
+}
+
+// What listen sets, and what those that it accepts have of it.
+static int options_are_set(void *arg)
+{
+    coir_listen_options options = {0};
+    char address[64];
+
+    (void)arg;
+    for (int on = 0; on < 2; on++) {
+        options.tcp_nodelay = options.reuse_port = on;
+        int listener = coir_listen("127.0.0.1:0", &options);
+        expect(listener >= 0);
+        expect_eq(option(listener, SOL_SOCKET, SO_REUSEADDR), 1);
+        expect_eq(option(listener, SOL_SOCKET, SO_REUSEPORT), on);
+        snprintf(address, sizeof(address), "127.0.0.1:%d", port_of(listener));
+        accepted_as(listener, address, 0, on);
+        accepted_as(listener, address, SOCK_NONBLOCK, on);
+        expect_eq(coir_close(listener), 0);
+    }
+    options.backlog = -1;
+    expect_eq(coir_listen("127.0.0.1:0", &options), -EINVAL);
+    return 0;
 }
 
 static int accept_all_there_are(int listener)
@@ -305,6 +352,7 @@ int main(void)
 {
     everywhere("resolve", resolves);
     without_helpers();
+    everywhere("options", options_are_set);
     everywhere("reuse_port", ports_are_shared);
     everywhere("dial", dial_goes_on);
     everywhere("dial is cancelled", dial_is_cancelled);
