@@ -132,6 +132,10 @@ static int deadlines(void *arg)
 
     (void)arg;
     pair(fds);
+    // A number that a worker which starts meanwhile is not given when it is closed here.
+    expect_eq(dup3(fds[1], 600, O_CLOEXEC), 600);
+    close(fds[1]);
+    fds[1] = 600;
     expect_eq(coir_read(fds[0], &c, 1, COIR_NOW), -ETIMEDOUT);
     for (int i = 1; i < 5; i++) {
         int64_t from = coir_now();
