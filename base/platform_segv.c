@@ -3,7 +3,7 @@
 //
 //     fault  --> handler, on the thread's alternate stack
 //                   one of ours: look(address), which may print
-//                   the host's handler, called as the kernel would have; or
+//                   the host's handler, called as the kernel would have (one for once: once); or
 //                   the host's default, put back: the instruction faults again and gets it
 //
 // One handler for all runtimes of the process, by counting: the first installs it, the last gives
@@ -26,12 +26,23 @@ static struct sigaction before; // set before the handler can run
 static atomic_ptr(void) looker; // a function; NULL: nobody watches
 typedef void fault_look(uintptr_t address);
 
+static bool has_handler(const struct sigaction *act)
+{
+    return (act->sa_flags & SA_SIGINFO) ||
+           (act->sa_handler != SIG_DFL && act->sa_handler != SIG_IGN);
+}
+
 // The signal goes on to the host's disposition.
 static void pass_on(int sig, siginfo_t *info, void *context)
 {
+    static const struct sigaction none = {0}; // SIG_DFL
+
+    // A handler for once is gone when it is called, or a fault that it returns to comes for ever.
+    if (has_handler(&before) && ((unsigned)before.sa_flags & SA_RESETHAND))
+        sigaction(sig, &none, NULL);
     if (before.sa_flags & SA_SIGINFO) {
         before.sa_sigaction(sig, info, context);
-    } else if (before.sa_handler != SIG_DFL && before.sa_handler != SIG_IGN) {
+    } else if (has_handler(&before)) {
         before.sa_handler(sig);
     } else if (info->si_code > 0) {
         sigaction(sig, &before, NULL); // the instruction is repeated and faults for good

@@ -5,8 +5,11 @@
 #include <coir.h>
 #include <coir/go.h>
 
+#include <pthread.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -25,6 +28,7 @@ static int child(void (*fn)(void))
     if (pid == 0) {
         dup2(fds[1], 2);
         close(fds[0]);
+        test_watchdog(30); // a handler that is called again and again
         fn();
         _exit(0);
     }
@@ -69,11 +73,18 @@ static void is_named(void)
 
     expect(WIFSIGNALED(status));
     expect_eq(WTERMSIG(status), SIGSEGV);
-    expect(strstr(said, "coir: stack overflow: coroutine "));
+    const char *who = strstr(said, "coir: stack overflow: coroutine ");
+    expect(who &&
+           strtoul(who + strlen("coir: stack overflow: coroutine "), NULL, 10) > 0);
     expect(strstr(said, " (pearl), spawned at "));
     expect(strstr(said, "test_overflow.c:"));
     expect(strstr(said, " in spawns_a_diver\n"));
-    expect(strstr(said, "bytes of stack"));
+    const char *size = strstr(said, "it has "), *most = strstr(said, "most ever used: ");
+    expect(size && strstr(size, " bytes of stack") && most);
+    // All but the last frames, which wrote nothing into the stack's end.
+    unsigned long bytes = strtoul(size + 7, NULL, 10),
+                  used = strtoul(most + 16, NULL, 10);
+    expect(used <= bytes && used > bytes - 4096);
     expect(strstr(said, "coir_on_big_stack"));
 }
 
@@ -188,6 +199,179 @@ static void runs_with_a_handler(void)
     coir_run(NULL, spawns_a_diver, NULL);
 }
 
+// What a host may have put there. Each is called as the kernel would have called it.
+static int n_called;
+
+static void says_so(int sig)
+{
+    (void)sig;
+    n_called++;
+    ssize_t ignored = write(2, "host\n", 5);
+    (void)ignored;
+}
+
+static void ends_with_44(int sig)
+{
+    says_so(sig);
+    _exit(44);
+}
+
+static void installs(void (*handler)(int), int flags)
+{
+    struct sigaction act = {.sa_handler = handler, .sa_flags = flags};
+
+    sigaction(SIGSEGV, &act, NULL);
+}
+
+static void runs_with_a_plain_handler(void)
+{
+    installs(ends_with_44, 0);
+    coir_run(NULL, spawns_a_diver, NULL);
+}
+
+// The usual one of a crash reporter: it notes the fault, returns, and the next one ends it.
+static void runs_with_a_handler_for_once(void)
+{
+    installs(says_so, (int)SA_RESETHAND);
+    coir_run(NULL, spawns_a_diver, NULL);
+}
+
+static int counts_what_is_sent(void *arg)
+{
+    (void)arg;
+    kill(getpid(), SIGSEGV);
+    expect_eq(coir_sleep(COIR_MS), 0);
+    expect_eq(n_called, 1);
+    kill(getpid(), SIGSEGV);
+    return coir_sleep(COIR_SEC);
+}
+
+static void runs_a_sender_with_a_handler_for_once(void)
+{
+    installs(says_so, (int)SA_RESETHAND);
+    coir_run(NULL, counts_what_is_sent, NULL);
+}
+
+static void runs_a_diver_where_it_is_ignored(void)
+{
+    installs(SIG_IGN, 0);
+    coir_run(NULL, spawns_a_diver, NULL);
+}
+
+static int survives_its_own(void *arg)
+{
+    (void)arg;
+    kill(getpid(), SIGSEGV);
+    expect_eq(coir_sleep(COIR_MS), 0);
+    return 0;
+}
+
+static void runs_a_sender_where_it_is_ignored(void)
+{
+    installs(SIG_IGN, 0);
+    expect_eq(coir_run(NULL, survives_its_own, NULL), 0);
+}
+
+// A handler that repairs what was wrong, as a write barrier does: the instruction is repeated.
+static char *page;
+
+static void opens_the_page(int sig, siginfo_t *info, void *context)
+{
+    (void)sig;
+    if (!context || info->si_addr != page + 8) _exit(45);
+    mprotect(page, 4096, PROT_READ | PROT_WRITE);
+    n_called++;
+}
+
+static int writes_behind_the_barrier(void *arg)
+{
+    (void)arg;
+    page[8] = 7;
+    return page[8];
+}
+
+static void runs_with_a_write_barrier(void)
+{
+    struct sigaction act = {.sa_sigaction = opens_the_page, .sa_flags = SA_SIGINFO};
+
+    page = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    sigaction(SIGSEGV, &act, NULL);
+    expect_eq(coir_run(NULL, writes_behind_the_barrier, NULL), 7);
+    expect_eq(n_called, 1);
+}
+
+// A thread of the host's runs off its own stack: its handler gets the altstack that it asked for.
+static char altstack[64 << 10];
+
+static void is_on_the_altstack(int sig)
+{
+    char here;
+
+    (void)sig;
+    _exit(&here > altstack && &here < altstack + sizeof(altstack) ? 46 : 47);
+}
+
+static void *dives_on_a_thread(void *arg)
+{
+    stack_t alt = {.ss_sp = altstack, .ss_size = sizeof(altstack)};
+
+    sigaltstack(&alt, NULL);
+    dives();
+    return arg;
+}
+
+static int makes_a_thread(void *arg)
+{
+    pthread_t thread;
+
+    (void)arg;
+    expect_eq(pthread_create(&thread, NULL, dives_on_a_thread, NULL), 0);
+    return coir_sleep(COIR_FOREVER);
+}
+
+static void runs_beside_a_thread_that_dives(void)
+{
+    installs(is_on_the_altstack, SA_ONSTACK);
+    coir_run(NULL, makes_a_thread, NULL);
+}
+
+static int count_host(void)
+{
+    int n = 0;
+
+    for (const char *at = said; (at = strstr(at, "host\n")); at++) n++;
+    return n;
+}
+
+static void every_disposition_of_the_hosts_has_its_outcome(void)
+{
+    int status = child(runs_with_a_plain_handler);
+
+    expect(WIFEXITED(status) && WEXITSTATUS(status) == 44);
+    expect(strstr(said, "(pearl)"));
+
+    status = child(runs_with_a_handler_for_once);
+    expect(WIFSIGNALED(status));
+    expect_eq(WTERMSIG(status), SIGSEGV);
+    expect_eq(count_host(), 1);
+    status = child(runs_a_sender_with_a_handler_for_once);
+    expect(WIFSIGNALED(status));
+    expect_eq(WTERMSIG(status), SIGSEGV);
+    expect_eq(count_host(), 1);
+
+    status = child(runs_a_diver_where_it_is_ignored);
+    expect(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV);
+    expect(strstr(said, "(pearl)"));
+    expect_eq(child(runs_a_sender_where_it_is_ignored), 0);
+
+    expect_eq(child(runs_with_a_write_barrier), 0);
+    expect_eq(said[0], 0);
+    status = child(runs_beside_a_thread_that_dives);
+    expect(WIFEXITED(status));
+    expect_eq(WEXITSTATUS(status), 46);
+    expect_eq(said[0], 0);
+}
+
 static void the_hosts_handler_is_called(void)
 {
     int status = child(runs_with_a_handler);
@@ -235,6 +419,7 @@ int main(void)
     other_faults_pass();
     a_sent_signal_passes();
     the_hosts_handler_is_called();
+    every_disposition_of_the_hosts_has_its_outcome();
     is_taken_on_request_and_given_back();
     return 0;
 }
