@@ -156,5 +156,36 @@ class Tally(unittest.TestCase):
         self.assertEqual(tally(tests, results, "--suite", "unit"), "1 0 0")
 
 
+class Never(unittest.TestCase):
+    """A library that would touch what is its host's."""
+
+    def look(self, source):
+        with tempfile.TemporaryDirectory() as d:
+            path = os.path.join(d, "a.c")
+            with open(path, "w") as f:
+                f.write(source)
+            obj, lib = os.path.join(d, "a.c.o"), os.path.join(d, "a.a")
+            subprocess.run(["cc", "-c", path, "-o", obj], check=True)
+            subprocess.run(["ar", "rcs", lib, obj], check=True)
+            r = subprocess.run([sys.executable, os.path.join(TOOLS, "symbols.py"), "never", lib],
+                               capture_output=True, text=True)
+            return r.returncode, r.stdout + r.stderr
+
+    def test_a_quiet_one_passes(self):
+        code, said = self.look("int getpid(void); int f(void) { return getpid(); }")
+        self.assertEqual(code, 0, said)
+
+    def test_what_it_finds(self):
+        for name in ("exit", "abort", "setlocale", "setrlimit", "puts", "umask", "malloc"):
+            code, said = self.look(f"int {name}(); int f(void) {{ return {name}(0, 0); }}")
+            self.assertIn(f"calls {name}\n", said)
+            self.assertEqual(code, 1, said)
+
+    def test_a_constructor(self):
+        code, said = self.look("int x; __attribute__((constructor)) void f(void) { x = 1; }")
+        self.assertIn("something acts at load", said)
+        self.assertEqual(code, 1, said)
+
+
 if __name__ == "__main__":
     unittest.main()
