@@ -377,3 +377,18 @@ Test(stack, tells_how_deep_it_was_used, .init = start, .fini = finish)
     cr_assert_eq(stack_used(s), s->bytes);
     stack_put(&cache, s);
 }
+
+Test(stack, that_was_filled_with_zeros_is_not_read_for_long, .init = start,
+     .fini = finish)
+{
+    struct stack *s = stack_get_sized(&depot, (size_t)1 << 30);
+
+    cr_assert_lt(stack_used(s), 4096u);
+    ((char *)s)[-300000] = 1;
+    cr_assert_geq(stack_used(s), 300000u);
+    cr_assert_leq(stack_used(s), 300008u);
+    *(volatile char *)(s->low + s->bytes - ((size_t)100 << 20)) = 0;
+    cr_assert_leq(stack_used(s), (size_t)100 << 20);
+    cr_assert_geq(stack_used(s), (size_t)99 << 20, "touched, and nobody looks further");
+    stack_put_sized(&depot, s);
+}
