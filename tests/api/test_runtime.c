@@ -49,6 +49,17 @@ Test(run, without_a_function_is_einval)
     cr_assert_eq(coir_run(NULL, NULL, NULL), -EINVAL);
 }
 
+static int run_another(void *arg)
+{
+    (void)arg;
+    return coir_run(NULL, give_seven, NULL);
+}
+
+Test(run, from_a_coroutine_is_edeadlk)
+{
+    cr_assert_eq(coir_run(NULL, run_another, NULL), -EDEADLK);
+}
+
 // ---- The configuration ----------------------------------------------------------------
 
 static int run_with(coir_config config)
@@ -263,6 +274,12 @@ Test(environment, a_value_that_cannot_be_is_einval)
         cr_assert_null(name, "the log says %s", bad[i][0]);
         unsetenv(bad[i][0]);
     }
+}
+
+Test(environment, of_a_later_release_is_refused)
+{
+    setenv("COIR_TRACE", "/tmp/trace", 1);
+    cr_assert_eq(coir_run(NULL, give_seven, NULL), -ENOTSUP);
 }
 
 Test(environment, is_not_read_by_start)
