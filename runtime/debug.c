@@ -115,8 +115,9 @@ static bool measure_sized(void *arg, struct g *g)
     return true;
 }
 
-// How much of its stack was ever used. What asks the kernel, and may take long, is outside the lock.
-// A stack of the usual size stays mapped whoever has it by now; another's goes with its coroutine.
+// How much of its stack was ever used. What asks the kernel, and may take long, is outside the
+// lock. A stack of the usual size stays mapped whoever has it by now; another goes with its
+// coroutine.
 static void measure(coir_runtime *rt, uint32_t index, struct view *v)
 {
     v->most = 0;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Goal:   a runtime whose coroutines all wait costs nothing: no processor time, no context switch.
 // Method: 10,000 coroutines on each of two runtimes, ring and epoll, are woken once, left alone
-//         for ten seconds beside some with far deadlines, and woken again. Between, the kernel's own books on every thread but
-//         this one must stand still.
+//         for ten seconds beside some with far deadlines, and woken again. Between, the kernel's
+//         own books on every thread but this one must stand still.
 #include <coir.h>
 #include <coir/go.h>
 
