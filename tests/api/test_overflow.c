@@ -141,6 +141,52 @@ static void a_big_stack_is_named_by_its_size(void)
     expect(strstr(said, "it has 104") || strstr(said, "it has 105"));
 }
 
+// A hosted runtime has no thread of its own: its host's has an alternate stack, or has not.
+static void turns_a_diver(void)
+{
+    coir_config config = COIR_CONFIG_INIT;
+    coir_runtime *rt;
+
+    config.overflow_report = COIR_ON;
+    expect_eq(coir_hosted_start(&config, &rt), 0);
+    expect_eq(coir_go_with(coir_opts(.name = "pearl", .rt = rt), dives), 0);
+    coir_hosted_turn(rt, 0);
+}
+
+static char altstack[64 << 10];
+
+static void turns_a_diver_with_an_altstack(void)
+{
+    stack_t alt = {.ss_sp = altstack, .ss_size = sizeof(altstack)};
+
+    expect_eq(sigaltstack(&alt, NULL), 0);
+    turns_a_diver();
+}
+
+static void in_a_turn_it_is_named_where_the_host_has_an_altstack(void)
+{
+    int status = child(turns_a_diver_with_an_altstack);
+
+    expect(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV);
+    expect(strstr(said, "(pearl), spawned at "));
+    status = child(turns_a_diver);
+    expect(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV);
+    expect_eq(said[0], 0);
+}
+
+static void dives_on_its_own_big_stack(void)
+{
+    expect_eq(coir_on_big_stack(1 << 20, dives_on, NULL), 0);
+}
+
+static void a_thread_on_a_big_stack_has_the_hosts_outcome(void)
+{
+    int status = child(dives_on_its_own_big_stack);
+
+    expect(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV);
+    expect_eq(said[0], 0);
+}
+
 // ---- Other faults ------------------------------------------------------------------------------
 
 static int *volatile nowhere;
@@ -301,8 +347,6 @@ static void runs_with_a_write_barrier(void)
 }
 
 // A thread of the host's runs off its own stack: its handler gets the altstack that it asked for.
-static char altstack[64 << 10];
-
 static void is_on_the_altstack(int sig)
 {
     char here;
@@ -416,6 +460,8 @@ int main(void)
     is_named();
     large_frames_are_caught();
     a_big_stack_is_named_by_its_size();
+    in_a_turn_it_is_named_where_the_host_has_an_altstack();
+    a_thread_on_a_big_stack_has_the_hosts_outcome();
     other_faults_pass();
     a_sent_signal_passes();
     the_hosts_handler_is_called();
