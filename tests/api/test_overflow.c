@@ -455,6 +455,44 @@ static void is_taken_on_request_and_given_back(void)
     expect(is_default());
 }
 
+// The signal that a runtime took for its pump.
+static int find_pump(void)
+{
+    struct sigaction now;
+
+    for (int sig = SIGRTMIN; sig <= SIGRTMAX; sig++)
+        if (sigaction(sig, NULL, &now) == 0 && now.sa_handler != SIG_DFL) return sig;
+    return 0;
+}
+
+// A host that takes a disposition for itself while a runtime has it keeps it over the stop.
+static void what_a_host_puts_there_meanwhile_stays(void)
+{
+    coir_config config = COIR_CONFIG_INIT;
+    struct sigaction now;
+    coir_runtime *rt;
+
+    config.overflow_report = COIR_ON;
+    for (int i = 0; i < 2; i++) { // and a later runtime gives it back
+        expect_eq(coir_start(&config, &rt), 0);
+        int pump = find_pump();
+        if (i == 0) {
+            installs(says_so, 0);
+            if (pump) signal(pump, says_so);
+        }
+        expect_eq(coir_stop(rt, COIR_FOREVER), 0);
+        sigaction(SIGSEGV, NULL, &now);
+        expect(now.sa_handler == says_so);
+        if (pump && i == 0) {
+            sigaction(pump, NULL, &now);
+            expect(now.sa_handler == says_so);
+            signal(pump, SIG_DFL);
+        }
+    }
+    installs(SIG_DFL, 0);
+    expect_eq(find_pump(), 0);
+}
+
 int main(void)
 {
     is_named();
@@ -467,5 +505,6 @@ int main(void)
     the_hosts_handler_is_called();
     every_disposition_of_the_hosts_has_its_outcome();
     is_taken_on_request_and_given_back();
+    what_a_host_puts_there_meanwhile_stays();
     return 0;
 }
