@@ -6,6 +6,7 @@
 #include <coir/go.h>
 
 #include <pthread.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -379,6 +380,55 @@ static void runs_beside_a_thread_that_dives(void)
     coir_run(NULL, makes_a_thread, NULL);
 }
 
+// A crash reporter that comes while a runtime lives, and calls whom it found there.
+static struct sigaction found;
+
+static void says_so_and_calls_on(int sig, siginfo_t *info, void *context)
+{
+    says_so(sig);
+    if (n_called > 100) _exit(48);
+    if (found.sa_flags & SA_SIGINFO) found.sa_sigaction(sig, info, context);
+}
+
+// The next runtime finds the reporter, and behind it the library's own handler.
+static void runs_behind_one_that_calls_on(void)
+{
+    struct sigaction act = {.sa_sigaction = says_so_and_calls_on, .sa_flags = SA_SIGINFO};
+    coir_config config = COIR_CONFIG_INIT;
+    coir_runtime *rt;
+
+    config.overflow_report = COIR_ON;
+    expect_eq(coir_start(&config, &rt), 0);
+    sigaction(SIGSEGV, &act, &found);
+    expect(found.sa_flags & SA_SIGINFO);
+    expect_eq(coir_stop(rt, COIR_FOREVER), 0);
+    coir_run(NULL, spawns_a_diver, NULL);
+}
+
+// One that leaves by a jump, each time.
+static sigjmp_buf back;
+
+static void jumps_out(int sig)
+{
+    says_so(sig);
+    siglongjmp(back, 1);
+}
+
+static int faults_three_times(void *arg)
+{
+    (void)arg;
+    for (volatile int i = 0; i < 3; i++)
+        if (sigsetjmp(back, 1) == 0) *nowhere = 1;
+    expect_eq(n_called, 3);
+    return 7;
+}
+
+static void runs_with_one_that_jumps(void)
+{
+    installs(jumps_out, 0);
+    expect_eq(coir_run(NULL, faults_three_times, NULL), 7);
+}
+
 static int count_host(void)
 {
     int n = 0;
@@ -402,6 +452,15 @@ static void every_disposition_of_the_hosts_has_its_outcome(void)
     expect(WIFSIGNALED(status));
     expect_eq(WTERMSIG(status), SIGSEGV);
     expect_eq(count_host(), 1);
+
+    expect_eq(child(runs_with_one_that_jumps), 0);
+    expect_eq(count_host(), 3);
+
+    status = child(runs_behind_one_that_calls_on);
+    expect(WIFSIGNALED(status));
+    expect_eq(WTERMSIG(status), SIGSEGV);
+    expect_eq(count_host(), 1);
+    expect(strstr(said, "(pearl)"));
 
     status = child(runs_a_diver_where_it_is_ignored);
     expect(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV);
