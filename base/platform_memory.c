@@ -136,7 +136,7 @@ void os_discard(void *const *pieces, size_t bytes, unsigned n)
 size_t os_first_touched(const void *low, size_t bytes)
 {
     size_t page = os_page_bytes();
-    unsigned char there[64];
+    unsigned char there[512]; // also on a small stack, and in a signal handler
 
     for (size_t at = 0; at < bytes; at += sizeof(there) * page) {
         size_t left = (bytes - at + page - 1) / page;

@@ -3,7 +3,7 @@
 //
 //     fault  --> handler, on the thread's alternate stack
 //                   one of ours: look(address), which may print
-//                   the host's handler, called as the kernel would have; or
+//                   the host's handler, called as the kernel would have (one for once: once); or
 //                   the host's default, put back: the instruction faults again and gets it
 //
 // One handler for all runtimes of the process, by counting: the first installs it, the last gives
@@ -22,21 +22,41 @@
 
 static struct lock fault_lock;
 static unsigned n_watches;      // guarded by fault_lock
+static bool known;              // guarded by fault_lock: 'first' is
 static struct sigaction before; // set before the handler can run
+static struct sigaction first;  // and what was there before it came for the first time
 static atomic_ptr(void) looker; // a function; NULL: nobody watches
+
 typedef void fault_look(uintptr_t address);
 
-// The signal goes on to the host's disposition.
-static void pass_on(int sig, siginfo_t *info, void *context)
+// The fault that is being handed to the host, and from which frame. A handler that the host put
+// over ours calls ours behind its own; in a later life of ours the two have changed places, and
+// what comes back to us, deeper, goes where it would have gone in the first one. A handler that
+// jumps out leaves a mark behind that no later frame lies deeper than.
+static atomic_ptr(void) handed, handed_at;
+
+static bool has_handler(const struct sigaction *act)
 {
-    if (before.sa_flags & SA_SIGINFO) {
-        before.sa_sigaction(sig, info, context);
-    } else if (before.sa_handler != SIG_DFL && before.sa_handler != SIG_IGN) {
-        before.sa_handler(sig);
+    return (act->sa_flags & SA_SIGINFO) ||
+           (act->sa_handler != SIG_DFL && act->sa_handler != SIG_IGN);
+}
+
+// The signal goes on to a disposition of the host's.
+static void pass_on(const struct sigaction *act, int sig, siginfo_t *info, void *context)
+{
+    static const struct sigaction none = {0}; // SIG_DFL
+
+    // A handler for once is gone when it is called, or a fault that it returns to comes for ever.
+    if (has_handler(act) && ((unsigned)act->sa_flags & SA_RESETHAND))
+        sigaction(sig, &none, NULL);
+    if (act->sa_flags & SA_SIGINFO) {
+        act->sa_sigaction(sig, info, context);
+    } else if (has_handler(act)) {
+        act->sa_handler(sig);
     } else if (info->si_code > 0) {
-        sigaction(sig, &before, NULL); // the instruction is repeated and faults for good
-    } else if (before.sa_handler == SIG_DFL) {
-        sigaction(sig, &before,
+        sigaction(sig, act, NULL); // the instruction is repeated and faults for good
+    } else if (act->sa_handler == SIG_DFL) {
+        sigaction(sig, act,
                   NULL); // somebody sent it: again, when this handler returns
         syscall(SYS_tgkill, getpid(), syscall(SYS_gettid), sig);
     }
@@ -45,13 +65,22 @@ static void pass_on(int sig, siginfo_t *info, void *context)
 static void on_fault(int sig, siginfo_t *info, void *context)
 {
     int err = errno;
+    char *here = __builtin_frame_address(0);
     // [FAULT-LOOK] acquire, pairs with [FAULT-SET].
     void *look = load_acquire(&looker);
 
+    // relaxed, both: this thread's own, or another fault's, which is no match
+    if (load_relaxed(&handed) == info && here < (char *)load_relaxed(&handed_at)) {
+        pass_on(&first, sig, info, context);
+        return;
+    }
     if (look && info->si_code > 0 && os_self())
         ((fault_look *)(uintptr_t)look)((uintptr_t)info->si_addr);
+    store_relaxed(&handed, info); // relaxed, all: as above
+    store_relaxed(&handed_at, here);
     errno = err;
-    pass_on(sig, info, context);
+    pass_on(&before, sig, info, context);
+    store_relaxed(&handed, NULL);
 }
 
 void os_fault_begin(fault_look *look)
@@ -63,6 +92,8 @@ void os_fault_begin(fault_look *look)
 
         sigaction(SIGSEGV, NULL, &now);
         if (!(now.sa_flags & SA_SIGINFO) || now.sa_sigaction != on_fault) before = now;
+        if (!known) first = before;
+        known = true;
         act.sa_mask = before.sa_mask;
         act.sa_flags =
             SA_SIGINFO | SA_ONSTACK | (before.sa_flags & (SA_NODEFER | SA_RESTART));

@@ -166,7 +166,18 @@ bool stack_depot_ahead(struct stack_depot *d);
 // more of this second's share; CLOCK_NEVER, if the depot holds nothing more to give.
 int64_t stack_depot_decay(struct stack_depot *d, int64_t now);
 
+// Bytes from s's lowest to its first page that was ever touched: asks the kernel, a page a bit, and
+// reads nothing of the stack, which may be unmapped meanwhile (then s->bytes, or what lies there
+// now). Long for a large one: not under a lock.
+size_t stack_touched(const struct stack *s);
+
 // High-water mark: bytes of s below its descriptor that were written since its pages were last
-// new, by this owner or by one before. The owner may be running: then a snapshot. Never waits,
-// takes no lock: fit for a signal handler.
-size_t stack_used(const struct stack *s);
+// new, by this owner or by one before, 'from' being what stack_touched said. More, where the first
+// 64 KiB there are zeros. The owner may be running: then a snapshot.
+size_t stack_used_from(const struct stack *s, size_t from);
+
+// Both. Never waits, takes no lock: fit for a signal handler.
+static inline size_t stack_used(const struct stack *s)
+{
+    return stack_used_from(s, stack_touched(s));
+}

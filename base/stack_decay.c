@@ -138,17 +138,24 @@ int64_t stack_depot_decay(struct stack_depot *d, int64_t now)
 #define LOOKS_ANYWHERE __attribute__((noinline, no_sanitize("address", "thread")))
 #endif
 
-// Offset of the first word that is not zero. The stack may be in use and is not asked.
+#define ZEROS_MOST ((size_t)64 << 10) // a whole stack of the default size
+
+// Offset of the first word that is not zero, or ZEROS_MOST behind 'from'. The stack may be in use
+// and is not asked.
 LOOKS_ANYWHERE static size_t first_written(const char *low, size_t from, size_t bytes)
 {
+    if (bytes - from > ZEROS_MOST) bytes = from + ZEROS_MOST;
     while (from < bytes && *(const volatile uint64_t *)(const void *)(low + from) == 0)
         from += sizeof(uint64_t);
     return from;
 }
 
-size_t stack_used(const struct stack *s)
+size_t stack_touched(const struct stack *s)
 {
-    size_t from = os_first_touched(s->low, s->bytes);
+    return os_first_touched(s->low, s->bytes);
+}
 
+size_t stack_used_from(const struct stack *s, size_t from)
+{
     return from < s->bytes ? s->bytes - first_written(s->low, from, s->bytes) : 0;
 }

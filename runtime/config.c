@@ -41,7 +41,8 @@ static int copy(const coir_config *config, coir_config *ret)
     if (!config) return 0;
     if (config->size == 0) return -EINVAL;
     for (size_t i = sizeof(*ret); i < config->size; i++)
-        if (bytes[i]) return -EINVAL;
+        if (bytes[i])
+            return refuse(config, -EINVAL, "the config of a newer program asks for more");
     memcpy(ret, config, config->size < sizeof(*ret) ? config->size : sizeof(*ret));
     ret->size = sizeof(*ret);
     return 0;

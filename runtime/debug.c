@@ -50,9 +50,11 @@ struct view {
     alignas(8) struct g g;
     uint32_t state;
     uint64_t ticket;
-    size_t used;   // of its stack, PARKED
-    size_t most;   // ever
-    size_t copied; // the part of that which is in 'stack'
+    bool steady;    // all of this is of one moment
+    size_t used;    // of its stack, PARKED
+    size_t touched; // its lowest page that ever was, from the low end
+    size_t most;    // used ever
+    size_t copied;  // the part of 'used' which is in 'stack'
     alignas(16) char stack[COPY_BYTES];
 };
 
@@ -94,15 +96,38 @@ static bool copy(void *arg, struct g *g)
         v->used = v->copied = 0;
         if (v->state == G_DEAD) return false;
         peek(&v->g, g, sizeof(v->g));
-        v->most =
-            stack_used(&g->stack); // a walk holds the table's lock: its mapping is there
         if (v->state == G_PARKED) copy_stack(g, v);
-        if (v->most < v->used) v->most = v->used; // it ends in words of zero
-        if (is_same(g, v)) return true;
+        if ((v->steady = is_same(g, v))) return true;
     }
-    v->most = 0;
     v->state = G_RUNNING; // it parks and goes on all the time
     return true;
+}
+
+// Takes whom it is offered; if that is still *v's coroutine, its stack is read. Its mapping is
+// there: a walk holds the table's lock.
+static bool measure_sized(void *arg, struct g *g)
+{
+    struct view *v = arg;
+    uint64_t id;
+
+    peek(&id, &g->id, sizeof(id));
+    if (id == v->g.id) v->most = stack_used_from(&v->g.stack, v->touched);
+    return true;
+}
+
+// How much of its stack was ever used. What asks the kernel, and may take long, is outside the
+// lock. A stack of the usual size stays mapped whoever has it by now; another goes with its
+// coroutine.
+static void measure(coir_runtime *rt, uint32_t index, struct view *v)
+{
+    v->most = 0;
+    if (!v->steady) return;
+    v->touched = stack_touched(&v->g.stack);
+    if (v->g.sized)
+        gtable_next(&rt->sched.gtable, &index, measure_sized, v);
+    else
+        v->most = stack_used_from(&v->g.stack, v->touched);
+    if (v->most < v->used) v->most = v->used; // it ends in words of zero
 }
 
 // Where a parked coroutine goes on, as the switch left it: arch/x86_64/context.S.
@@ -180,6 +205,7 @@ static int each(coir_runtime *rt, coir_each_fn *fn, void *arg)
         look = gtable_next(&rt->sched.gtable, &index, copy, v);
         if (look != GTABLE_TAKEN) continue;
         v->g.name[G_NAME_BYTES - 1] = 0;
+        measure(rt, index - 1, v);
         tell(v, &info);
         result = fn(arg, &info);
     }

@@ -109,6 +109,14 @@ int coir_spawn_commit_(coir_runtime *rt, const coir_options *opts, void (*fn)(vo
     return runtime_spawn_captured(rt, opts, fn, site, NULL, NULL);
 }
 
+// Where a runtime is named, none is an argument that cannot be, not a place without one.
+int coir_spawn_commit_on_(coir_runtime *rt, const coir_options *opts, void (*fn)(void),
+                          const coir_site *site)
+{
+    if (!rt && !runtime_of(m_self())) return -EINVAL;
+    return runtime_spawn_captured(rt, opts, fn, site, NULL, NULL);
+}
+
 int coir_spawn(coir_runtime *rt, const coir_options *opts, void (*fn)(void *), void *arg)
 {
     struct arch_call call;

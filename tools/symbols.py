@@ -11,6 +11,9 @@
     symbols.py tls LIBCOIR.SO       no thread-local of the initial-exec model: dlopen must work
     symbols.py quiet LIBCOIR.SO     no constructor and no destructor but those that the compiler's own
                                     start files put into every shared object
+    symbols.py never LIB...         nothing is called that would end the process, print, or change what
+                                    is the host's (NEVER); an archive has no constructor either; and
+                                    abort is base/panic.c's alone (in an archive of many files)
     symbols.py watchdogs BUILD      every program that is a test, or an argument of one, brings
                                     the hang watchdog of tests/lib
 """
@@ -30,6 +33,17 @@ BESIDE = {"jemalloc.h"}
 NOISE = {"_init", "_fini", "_edata", "_end", "__bss_start", "COIR_0"}
 # The watchdog is a thread, and here no thread may be: alarm(2) ends this one.
 ALONE = ("tests/api/deadlock",)
+NEVER = """
+    exit _exit _Exit quick_exit atexit at_quick_exit on_exit __cxa_atexit raise kill pthread_exit pthread_kill
+    printf vprintf puts putchar putc fputs fputc fwrite fprintf vfprintf dprintf vdprintf perror psignal
+    __printf_chk __fprintf_chk __vfprintf_chk __dprintf_chk stdout stderr syslog vsyslog openlog error warn warnx err
+    setlocale uselocale newlocale duplocale bindtextdomain textdomain tzset
+    setrlimit setrlimit64 prlimit prlimit64 setpriority nice umask chdir fchdir chroot setenv putenv unsetenv clearenv
+    setuid setgid seteuid setegid setsid setpgid daemon prctl personality mlockall munlockall
+    malloc calloc realloc reallocarray mallopt malloc_trim dlopen dlclose dlsym system popen fork vfork execve signal
+    sigprocmask siginterrupt alarm setitimer srand random srandom setjmp _setjmp __sigsetjmp longjmp siglongjmp
+    __longjmp_chk makecontext swapcontext setcontext
+""".split()
 SANITIZERS = ("__asan_", "__odr_asan", "__tsan_", "___asan_", "__sancov_", "__llvm_", "__gcov_")
 
 
@@ -135,6 +149,30 @@ def quiet(lib):
     return bad
 
 
+def never(libs):
+    bad = 0
+    for lib in libs:
+        dynamic = ["-D"] if ".so" in lib else []
+        obj, looked = "", 0
+        for line in run("nm", "--undefined-only", *dynamic, lib).splitlines():
+            if line.endswith(":"):
+                obj = os.path.basename(line[:-1])
+            elif line.strip():
+                looked += 1
+                name = line.split()[-1].split("@")[0]
+                if name in NEVER or name == "abort" and obj.endswith(".c.o") and obj != "base_panic.c.o":
+                    print(f"{lib} {obj}: calls {name}")
+                    bad += 1
+        if not dynamic:
+            arrays = r"\.(?:init_array|fini_array|preinit_array|ctors|dtors)\b"
+            for section in re.findall(arrays, run("readelf", "-SW", lib)):
+                print(f"{lib}: has {section}: something acts at load or unload")
+                bad += 1
+        print(f"{lib}: {looked} names are taken from elsewhere")
+        bad += looked == 0
+    return bad
+
+
 def watchdogs(build):
     build = os.path.realpath(build)
     programs = set()
@@ -158,7 +196,7 @@ def main(argv):
     what, args = argv[0], argv[1:]
     bad = {"exports": lambda: exports(args), "complete": lambda: exports(args, True),
            "seam": lambda: seam(args[0]),
-           "tls": lambda: tls(args[0]), "quiet": lambda: quiet(args[0]), "watchdogs": lambda: watchdogs(args[0])}[what]()
+           "tls": lambda: tls(args[0]), "quiet": lambda: quiet(args[0]), "never": lambda: never(args), "watchdogs": lambda: watchdogs(args[0])}[what]()
     return 1 if bad else 0
 
 

@@ -5,7 +5,7 @@
 Fails on
     an include that the table of floors (ALLOWED) does not have, or a circle of includes
     an ordered atomic access without a [LABEL], or whose comment names another order
-    a label in docs/*.md that no source has
+    a label in docs/*.md that no source has; a test, scene or mutant in docs/regressions.md that is nowhere
     a label without "pairs with [OTHER]" or "no partner: reason"; a partner that does not exist
     a relaxed access without the word "relaxed" and its reason beside it
     liburing.h or a system call's header outside base/platform_*.c
@@ -260,8 +260,45 @@ def check_atomics(tree):
             if partner not in known:
                 error(path, line, f"[{label}] pairs with [{partner}], which is nowhere")
     check_pages(known)
+    check_guards()
     notes.append(f"{n_ordered} ordered accesses, {len({s[2] for s in sites})} labels")
     return sites
+
+
+def check_guards():
+    """What docs/regressions.md says is guarded by a test, a scene or a mutant must be."""
+    page = os.path.join(ROOT, "docs", "regressions.md")
+    if not os.path.exists(page):
+        return
+    text = []
+    for folder in ["tests", "bench", *FLOORS]:
+        for where, _, names in os.walk(os.path.join(ROOT, folder)):
+            text += names
+            for name in names:
+                if name.endswith((".c", ".h", ".cpp", ".sh", ".py", ".build", ".pml")):
+                    text.append(open(os.path.join(where, name), encoding="utf-8").read())
+    text = "\n".join(text)
+    mutants = os.path.join(ROOT, "tests", "model", "mutants")
+    mutants = os.listdir(mutants) if os.path.isdir(mutants) else []
+
+    def there(word):
+        # Some names are put together in a meson.build: a prefix and one of a list.
+        cuts = [i + 1 for i, c in enumerate(word) if c == "_"]
+        return word in text or any(word[:i] in text and word[i:] in text for i in cuts)
+
+    for i, line in enumerate(open(page, encoding="utf-8"), 1):
+        if not line.startswith("|"):
+            continue
+        cell = line.rstrip().rstrip("|").rsplit(" | ", 1)[-1]
+        for m in re.finditer(r"\bmutants? ([^\s;,]+(?:(?:, | and )[^\s;,]+)*)", cell):
+            for name in re.split(r", | and ", m.group(1)):
+                if not any(re.match(re.escape(name.rstrip("*")) + r"(\b|_)|" + re.escape(name) + "-", f)
+                           or name.endswith("*") and f.startswith(name[:-1]) for f in mutants):
+                    error("docs/regressions.md", i, f"there is no mutant {name}")
+        cell = re.sub(r"\bmutants? [^;|]*", "", cell)
+        for word in re.findall(r"[a-z0-9]+(?:_[a-z0-9*]+)+\*?", cell):
+            if not all(there(part) for part in word.split("*") if part.strip("_")):
+                error("docs/regressions.md", i, f"{word} is nowhere in the tests")
 
 
 def check_pages(known):

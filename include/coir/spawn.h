@@ -61,6 +61,8 @@ COIR_API int coir_spawn(coir_runtime *rt, const coir_options *opts, void (*fn)(v
 // The macros' own. coir_spawn_capture_ is called through the type of the function to spawn.
 COIR_API int coir_spawn_commit_(coir_runtime *rt, const coir_options *opts,
                                 void (*fn)(void), const coir_site *site);
+COIR_API int coir_spawn_commit_on_(coir_runtime *rt, const coir_options *opts,
+                                   void (*fn)(void), const coir_site *site);
 COIR_API void coir_spawn_capture_(void);
 COIR_API void coir_spawn_capture_ints_(void);
 COIR_API void coir_spawn_capture_x87_(void);
@@ -77,9 +79,10 @@ COIR_API void coir_spawn_capture_x87_(void);
 
 // Each is an int expression. Never waits; an ordinary thread uses coir_go_on.
 // 0 | -ENOMEM | -EAGAIN (coroutines_max, or threads_max has no thread for a pinned one)
-// | -ECANCELED (the runtime stops) | -EPERM (no runtime here) | -EINVAL (NULL fn, bad options)
+// | -ECANCELED (the runtime stops) | -EPERM (no runtime here) | -EINVAL (NULL fn, bad options, rt
+// NULL outside a coroutine)
 #define coir_go(...) COIR_SPAWN_(COIR_AS_GO_, NULL, NULL, __VA_ARGS__)
-#define coir_go_on(rt, ...) COIR_SPAWN_(COIR_AS_GO_, rt, NULL, __VA_ARGS__)
+#define coir_go_on(rt, ...) COIR_SPAWN_(COIR_AS_GO_ON_, rt, NULL, __VA_ARGS__)
 #define coir_go_with(opts, ...) COIR_SPAWN_(COIR_AS_GO_, NULL, opts, __VA_ARGS__)
 
 // 'as' gives what the kinds of spawn differ in: what it is spawned into, the commit, and what is
@@ -101,6 +104,12 @@ COIR_API void coir_spawn_capture_x87_(void);
 #define COIR_AS_GO_COMMIT_(_) coir_spawn_commit_
 #define COIR_AS_GO_RETURNS_(call) 0
 #define COIR_AS_GO_REFUSE_(call)
+
+#define COIR_AS_GO_ON_(what, ...) COIR_AS_GO_ON_##what##_(__VA_ARGS__)
+#define COIR_AS_GO_ON_TYPE_(_) coir_runtime
+#define COIR_AS_GO_ON_COMMIT_(_) coir_spawn_commit_on_
+#define COIR_AS_GO_ON_RETURNS_(call) 0
+#define COIR_AS_GO_ON_REFUSE_(call)
 
 // fn comes first, then the options, then the arguments; the stub runs after all of them.
 #define COIR_SPAWN_IN_(site_, fn_, in_, opts_, stub_, bytes, ints, as, in, opts, fn,     \

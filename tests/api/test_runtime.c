@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tests/lib/test.h"
 
@@ -46,6 +47,17 @@ Test(run, returns_what_the_function_returned)
 Test(run, without_a_function_is_einval)
 {
     cr_assert_eq(coir_run(NULL, NULL, NULL), -EINVAL);
+}
+
+static int run_another(void *arg)
+{
+    (void)arg;
+    return coir_run(NULL, give_seven, NULL);
+}
+
+Test(run, from_a_coroutine_is_edeadlk)
+{
+    cr_assert_eq(coir_run(NULL, run_another, NULL), -EDEADLK);
 }
 
 // ---- The configuration ----------------------------------------------------------------
@@ -97,6 +109,26 @@ Test(config, stacks_are_from_16_kib_to_1_gib)
     cr_assert_eq(run_with(config), 7);
 }
 
+static int guard_here(void *arg)
+{
+    coir_info info = COIR_INFO_INIT;
+
+    (void)arg;
+    expect_eq(coir_query(NULL, &info), 0);
+    return (int)info.guard_bytes;
+}
+
+Test(config, guards_are_up_to_1_mib)
+{
+    coir_config config = COIR_CONFIG_INIT;
+
+    cr_assert_geq(coir_run(NULL, guard_here, NULL), (int)sysconf(_SC_PAGESIZE));
+    config.guard_bytes = 128 << 10;
+    cr_assert_eq(coir_run(&config, guard_here, NULL), 128 << 10);
+    config.guard_bytes = (1 << 20) + 1;
+    cr_assert_eq(run_with(config), -EINVAL);
+}
+
 Test(config, values_that_no_enum_has_are_einval)
 {
     coir_config config = COIR_CONFIG_INIT;
@@ -106,6 +138,26 @@ Test(config, values_that_no_enum_has_are_einval)
     config.driver = COIR_DRIVER_AUTO;
     config.overflow_report = (coir_switch)77;
     cr_assert_eq(run_with(config), -EINVAL);
+}
+
+static void find_size(void *arg, int level, const char *line)
+{
+    if (level == COIR_LOG_ERROR && strstr(line, "newer")) *(int *)arg += 1;
+}
+
+Test(config, of_a_newer_program_is_refused_with_a_word)
+{
+    struct {
+        coir_config known;
+        uint64_t more;
+    } config = {.known = COIR_CONFIG_INIT, .more = 1};
+    int named = 0;
+
+    config.known.size = sizeof(config);
+    config.known.log = find_size;
+    config.known.log_arg = &named;
+    cr_assert_eq(coir_run(&config.known, give_seven, NULL), -EINVAL);
+    cr_assert_eq(named, 1);
 }
 
 static int lines;
@@ -169,20 +221,45 @@ static int driver_here(void *arg)
     return (int)info.driver;
 }
 
+static int stack_here(void *arg)
+{
+    coir_info info = COIR_INFO_INIT;
+
+    (void)arg;
+    expect_eq(coir_query(NULL, &info), 0);
+    return (int)info.stack_bytes;
+}
+
 Test(environment, fills_what_the_config_leaves_at_default)
 {
     coir_config config = COIR_CONFIG_INIT;
 
     setenv("COIR_WORKERS", "3", 1);
     setenv("COIR_DRIVER", "epoll", 1);
+    setenv("COIR_STACK", "131072", 1);
+    cr_assert_eq(coir_run(NULL, stack_here, NULL), 131072);
+    config.stack_bytes = 32 << 10;
+    cr_assert_eq(coir_run(&config, stack_here, NULL), 32 << 10);
+    config.stack_bytes = 0;
     cr_assert_eq(coir_run(NULL, workers_here, NULL), 3);
     cr_assert_eq(coir_run(NULL, driver_here, NULL), COIR_DRIVER_EPOLL);
     config.workers = 1;
     cr_assert_eq(coir_run(&config, workers_here, NULL), 1);
 }
 
+static void find_variable(void *arg, int level, const char *line)
+{
+    if (level == COIR_LOG_ERROR && strstr(line, *(const char **)arg))
+        *(const char **)arg = NULL;
+}
+
 Test(environment, a_value_that_cannot_be_is_einval)
 {
+    coir_config config = COIR_CONFIG_INIT;
+    const char *name;
+
+    config.log = find_variable;
+    config.log_arg = &name;
     static const char *const bad[][2] = {
         {"COIR_WORKERS", "many"}, {"COIR_WORKERS", "0"},   {"COIR_WORKERS", "2x"},
         {"COIR_WORKERS", "-1"},   {"COIR_DRIVER", "aio"},  {"COIR_STACK", "100"},
@@ -191,10 +268,18 @@ Test(environment, a_value_that_cannot_be_is_einval)
 
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         setenv(bad[i][0], bad[i][1], 1);
-        cr_assert_eq(coir_run(NULL, give_seven, NULL), -EINVAL, "%s=%s", bad[i][0],
+        name = bad[i][0];
+        cr_assert_eq(coir_run(&config, give_seven, NULL), -EINVAL, "%s=%s", bad[i][0],
                      bad[i][1]);
+        cr_assert_null(name, "the log says %s", bad[i][0]);
         unsetenv(bad[i][0]);
     }
+}
+
+Test(environment, of_a_later_release_is_refused)
+{
+    setenv("COIR_TRACE", "/tmp/trace", 1);
+    cr_assert_eq(coir_run(NULL, give_seven, NULL), -ENOTSUP);
 }
 
 Test(environment, is_not_read_by_start)
@@ -271,6 +356,39 @@ Test(stop, reports_survivors_frees_nothing_and_can_be_called_again)
     cr_assert_eq(coir_stop(rt, COIR_NOW), 1);
     atomic_store(&let_go, 1);
     cr_assert_eq(coir_stop(rt, COIR_FOREVER), 0);
+}
+
+static char said[1024];
+
+static void keep_said(void *arg, int level, const char *line)
+{
+    (void)arg;
+    if (level != COIR_LOG_WARNING) return;
+    strncat(said, line, sizeof(said) - strlen(said) - 1);
+}
+
+static int leaves_a_deaf_one(void *arg)
+{
+    (void)arg;
+    expect_eq(coir_go_with(coir_opts(.name = "deaf"), deaf, NULL), 0);
+    while (!atomic_load(&shielded)) coir_yield();
+    return 7;
+}
+
+Test(run, names_who_did_not_end_and_lets_them_be)
+{
+    coir_config config = COIR_CONFIG_INIT;
+
+    config.log = keep_said;
+    config.stop_ns = 50 * COIR_MS;
+    cr_assert_eq(coir_run(&config, leaves_a_deaf_one, NULL), 7);
+    cr_assert(strstr(said, "(deaf) spawned at "), "%s", said);
+    cr_assert(strstr(said, "test_runtime.c"), "%s", said);
+    cr_assert(strstr(said, "did not end"), "%s", said);
+    // It still has its stack and its thread, and goes on when it is let.
+    atomic_store(&let_go, 1);
+    coir_sleep(20 * COIR_MS);
+    cr_assert_eq(coir_run(NULL, give_seven, NULL), 7, "another one starts beside it");
 }
 
 static void *stop_patiently(void *rt)

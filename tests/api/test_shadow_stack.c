@@ -65,6 +65,8 @@ static int run_where(int error, uint64_t has)
     int err = coir_start(&config, &rt);
     expect_eq(err, result < 0 ? result : 0);
     if (err == 0) expect_eq(coir_stop(rt, COIR_FOREVER), 0);
+    expect_eq(coir_hosted_start(&config, &rt), err);
+    if (err == 0) expect_eq(coir_stop(rt, COIR_FOREVER), 0);
     return result;
 }
 

@@ -3,6 +3,7 @@
 //
 //     docker             first: as Docker's default profile (docker_profile.h)
 //     refuse=CALL:ERRNO  this system call fails so
+//     forbid=CALL,CALL.. these end the process by SIGSYS; prlimit64 only where it sets a limit
 //     no-ring-mmap       a ring's queues cannot be mapped: ENOMEM
 //     nofile=N  nproc=N  memlock=N  as=MIB  stack=MIB     the limit (stack=0: none)
 //     uid=N              as another user (root is beyond some limits)
@@ -41,6 +42,23 @@ static void refuse(scmp_filter_ctx filter, const char *name, int err)
 
     if (call == __NR_SCMP_ERROR) return; // this libseccomp does not know it
     must(seccomp_rule_add(filter, SCMP_ACT_ERRNO((uint32_t)err), call, 0), name);
+}
+
+static void forbid(scmp_filter_ctx filter, const char *names)
+{
+    static char list[512];
+
+    expect(strlen(names) < sizeof(list));
+    strcpy(list, names);
+    for (char *name = strtok(list, ","); name; name = strtok(NULL, ",")) {
+        int call = seccomp_syscall_resolve_name(name);
+        bool limits = strcmp(name, "prlimit64") == 0;
+
+        if (call < 0) continue; // not here, or this libseccomp does not know it
+        must(seccomp_rule_add(filter, SCMP_ACT_KILL_PROCESS, call, limits,
+                              SCMP_A2(SCMP_CMP_NE, 0, 0)),
+             name);
+    }
 }
 
 static void allow(scmp_filter_ctx filter, const char *name)
@@ -110,6 +128,8 @@ static void apply(scmp_filter_ctx filter, const char *rule)
         expect(colon && colon - value < (ptrdiff_t)sizeof(name));
         memcpy(name, value, (size_t)(colon - value));
         refuse(filter, name, atoi(colon + 1));
+    } else if ((value = value_of(rule, "forbid="))) {
+        forbid(filter, value);
     } else if ((value = value_of(rule, "nofile="))) {
         limit(RLIMIT_NOFILE, value, 1);
     } else if ((value = value_of(rule, "nproc="))) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// plugin_host PLUGIN - loads a module that uses coroutines, uses it, unloads it, many times: the
-// library comes and goes with it, and a fork afterwards calls nothing that is gone.
+// plugin_host PLUGIN LIBRARY - loads a module that uses coroutines, uses it, unloads it, many
+// times: the library (a shared one, or the module that has it inside) comes and goes with it, and
+// a fork afterwards calls nothing that is gone.
 #include <dirent.h>
 #include <dlfcn.h>
 #include <stdio.h>
@@ -41,7 +42,7 @@ static void forks(void)
     expect_eq(status, 0);
 }
 
-static void load_use_unload(const char *path)
+static void load_use_unload(const char *path, const char *library)
 {
     int (*start)(void), (*stop)(void);
     void *plugin = dlopen(path, RTLD_NOW | RTLD_LOCAL);
@@ -52,19 +53,19 @@ static void load_use_unload(const char *path)
     *(void **)&stop = dlsym(plugin, "plugin_stop");
     expect_eq(start(), 55);
     forks();
-    expect(loaded("libcoir.so") > 0);
+    expect(loaded(library) > 0);
     expect_eq(stop(), 0);
     expect_eq(dlclose(plugin), 0);
-    expect_eq(loaded("libcoir.so"), 0);
+    expect_eq(loaded(library), 0);
     forks();
 }
 
 int main(int argc, char **argv)
 {
-    expect_eq(argc, 2);
-    load_use_unload(argv[1]);
+    expect_eq(argc, 3);
+    load_use_unload(argv[1], argv[2]);
     int fds = entries("/proc/self/fd");
-    for (int i = 0; i < 20; i++) load_use_unload(argv[1]);
+    for (int i = 0; i < 20; i++) load_use_unload(argv[1], argv[2]);
     expect_eq(entries("/proc/self/fd"), fds);
     expect_soon(entries("/proc/self/task") <= 3); // ".", ".." and this one
     return 0;

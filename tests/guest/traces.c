@@ -11,8 +11,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <locale.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -183,6 +185,65 @@ static void a_host_with_habits_keeps_them(void)
     umask(old_umask);
 }
 
+// ---- Descriptors --------------------------------------------------------------------------------
+
+enum { FDS = 1024, KINDS = 5 };
+
+static void makes_every_kind(int fds[KINDS], coir_chan *made, coir_chan *leave)
+{
+    struct sockaddr_in where;
+    socklen_t len = sizeof(where);
+    sigset_t none;
+    char address[40];
+
+    sigemptyset(&none);
+    fds[0] = coir_listen("127.0.0.1:0", NULL);
+    expect_eq(getsockname(fds[0], (struct sockaddr *)&where, &len), 0);
+    snprintf(address, sizeof(address), "127.0.0.1:%d", ntohs(where.sin_port));
+    fds[1] = coir_dial(address, coir_after(20 * COIR_SEC));
+    fds[2] = coir_accept(fds[0], NULL, NULL, 0, coir_after(20 * COIR_SEC));
+    fds[3] = coir_open("/dev/null", O_RDWR, 0);
+    fds[4] = coir_signal_open(&none);
+    expect_eq(coir_chan_send(made, NULL, COIR_FOREVER), 0);
+    expect_eq(coir_chan_recv(leave, NULL, COIR_FOREVER), -EPIPE);
+    for (int i = 0; i < KINDS; i++) expect_eq(coir_close(fds[i]), 0);
+    expect_eq(coir_chan_send(made, NULL, COIR_FOREVER), 0);
+}
+
+// The runtime's own, and those that its calls return. The host's are as they were.
+static void every_descriptor_is_closed_by_an_exec(coir_driver driver)
+{
+    static bool there[FDS];
+    coir_config config = COIR_CONFIG_INIT;
+    coir_runtime *rt, *hosted;
+    coir_chan *made, *leave;
+    int fds[KINDS], n = 0;
+
+    for (int fd = 0; fd < FDS; fd++) there[fd] = fcntl(fd, F_GETFD) >= 0;
+    config.driver = driver;
+    expect_eq(coir_start(&config, &rt), 0);
+    expect_eq(coir_hosted_start(&config, &hosted), 0);
+    expect_eq(coir_chan_make(0, 0, &made), 0);
+    expect_eq(coir_chan_make(0, 0, &leave), 0);
+    expect_eq(coir_go_on(rt, makes_every_kind, fds, made, leave), 0);
+    expect_eq(coir_chan_recv(made, NULL, COIR_FOREVER), 0);
+    for (int i = 0; i < KINDS; i++) expect(fds[i] >= 0);
+    for (int fd = 0; fd < FDS; fd++) {
+        int flags = there[fd] ? -1 : fcntl(fd, F_GETFD);
+
+        if (flags < 0) continue;
+        expect_eq(flags & FD_CLOEXEC, FD_CLOEXEC);
+        n++;
+    }
+    expect(n > KINDS);
+    expect_eq(coir_chan_close(leave), 0);
+    expect_eq(coir_chan_recv(made, NULL, COIR_FOREVER), 0);
+    expect_eq(coir_stop(hosted, COIR_FOREVER), 0);
+    expect_eq(coir_stop(rt, COIR_FOREVER), 0);
+    coir_chan_unref(made);
+    coir_chan_unref(leave);
+}
+
 // ---- Silence ------------------------------------------------------------------------------------
 
 static void nothing_is_printed(void)
@@ -280,6 +341,8 @@ int main(int argc, char **argv)
     setlocale(LC_ALL, "C");
     nothing_of_the_hosts_is_changed(config, 2);
     a_host_with_habits_keeps_them();
+    every_descriptor_is_closed_by_an_exec(COIR_DRIVER_AUTO);
+    every_descriptor_is_closed_by_an_exec(COIR_DRIVER_EPOLL);
     nothing_is_printed();
     for (unsigned workers = 1; workers <= 2; workers++) {
         started_and_stopped(times, workers, COIR_DRIVER_AUTO);

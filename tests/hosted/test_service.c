@@ -154,6 +154,73 @@ static void another_thread_closes(void)
     expect_eq(coir_stop(rt, COIR_FOREVER), 0);
 }
 
+static void reads_until_it_is_closed(int fd, int *n_ended)
+{
+    char c;
+
+    expect_eq(coir_read(fd, &c, 1, COIR_FOREVER), -EBADF);
+    ++*n_ended;
+}
+
+// In a callback of the loop, so between turns: the close itself sees to it that what is under way
+// ends, and the number may be given away at once.
+static void the_loops_own_thread_closes(void)
+{
+    coir_runtime *a = loop_start(), *b = loop_start();
+    int fds[2], more[2], n_ended = 0;
+    char c;
+
+    expect_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+    for (int i = 0; i < 3; i++) {
+        expect_eq(coir_go_on(a, reads_until_it_is_closed, fds[0], &n_ended), 0);
+        expect_eq(coir_go_on(b, reads_until_it_is_closed, fds[0], &n_ended), 0);
+    }
+    expect_eq(coir_hosted_turn(a, 0), 0);
+    expect_eq(coir_hosted_turn(b, 0), 0);
+    expect_eq(coir_close(fds[0]), 0);
+    expect_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, more), 0);
+    expect_eq(more[0], fds[0]);
+    expect_eq(write(more[1], "x", 1), 1);
+    while (n_ended < 6) {
+        expect(coir_hosted_turn(a, 0) >= 0 && coir_hosted_turn(b, 0) >= 0);
+        if (n_ended < 6) loop_wait(a, coir_after(COIR_MS));
+    }
+    expect_eq(read(more[0], &c, 1), 1); // nobody of the old ones took it
+    expect_eq(coir_stop(a, COIR_FOREVER), 0);
+    expect_eq(coir_stop(b, COIR_FOREVER), 0);
+    expect_eq(coir_close(fds[0]), 0);
+    expect_eq(coir_close(fds[1]), 0);
+    expect_eq(close(more[1]), 0);
+}
+
+static void closes_it(int fd)
+{
+    expect_eq(coir_close(fd), 0);
+    done = 1;
+}
+
+// The closer in one loop, the readers in it and in another of the same thread.
+static void a_coroutine_of_another_loop_closes(void)
+{
+    coir_runtime *a = loop_start(), *b = loop_start();
+    int fds[2], n_ended = 0;
+
+    done = 0;
+    expect_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+    expect_eq(coir_go_on(a, reads_until_it_is_closed, fds[0], &n_ended), 0);
+    expect_eq(coir_go_on(b, reads_until_it_is_closed, fds[0], &n_ended), 0);
+    expect_eq(coir_hosted_turn(a, 0), 0);
+    expect_eq(coir_hosted_turn(b, 0), 0);
+    expect_eq(coir_go_on(a, closes_it, fds[0]), 0);
+    while (n_ended < 2 || !done) {
+        expect(coir_hosted_turn(a, 0) >= 0 && coir_hosted_turn(b, 0) >= 0);
+        if (n_ended < 2 || !done) loop_wait(a, coir_after(COIR_MS));
+    }
+    expect_eq(coir_stop(a, COIR_FOREVER), 0);
+    expect_eq(coir_stop(b, COIR_FOREVER), 0);
+    expect_eq(coir_close(fds[1]), 0);
+}
+
 // The same descriptor in the hands of a coroutine and of an ordinary thread.
 static void *writes_bytes(void *arg)
 {
@@ -374,6 +441,8 @@ int main(void)
     on_both(an_operation_ends_at_its_deadline);
     on_both(a_stop_ends_what_is_in_flight);
     on_both(another_thread_closes);
+    on_both(the_loops_own_thread_closes);
+    on_both(a_coroutine_of_another_loop_closes);
     on_both(the_descriptor_tells_of_data);
     on_both(no_sigpipe_comes_or_stays);
     on_both(files_use_the_ring_or_are_refused);

@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# install.sh BUILD_FOLDER - a program builds and runs from what 'meson install' put on disk, shared
-# and static, with nothing but pkg-config and no path into the source tree.
+# install.sh BUILD_FOLDER INCLUDE - a program builds and runs from what 'meson install' put on disk,
+# shared and static, with nothing but pkg-config and no path into the source tree. Every header is
+# there, and compiles there as C and as C++.
 set -eu
-build=$1
+build=$1 include=$2
 root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT
 DESTDIR=$root meson install -C "$build" --no-rebuild --quiet >"$root/log" 2>&1 || {
@@ -30,6 +31,38 @@ if [ -e "$lib/libcoir.a" ]; then
         $(flags --libs --static | sed 's/-lcoir//')
     [ "$("$root/static")" = "$said" ] || { echo "static says something else"; exit 1; }
 fi
+if command -v g++ >/dev/null; then
+    cat >"$root/hello.cpp" <<'C'
+#include <coir.hpp>
+static int first(void *)
+{
+    int answer = 0;
+    coir::channel<int> c(1);
+    if (coir::go([c]() mutable { (void)c.send(7); }) < 0 || c.recv(answer) < 0) return 1;
+    return answer == 7 ? 0 : 1;
+}
+int main() { return coir_run(nullptr, first, nullptr); }
+C
+    g++ -std=c++17 -Wall -Wextra -pedantic -Werror "$root/hello.cpp" -o "$root/cpp" $(flags --cflags --libs)
+    LD_LIBRARY_PATH=$lib "$root/cpp"
+fi
+for header in $(cd "$include" && find . -name '*.h' -o -name '*.hpp'); do
+    case $header in
+    */jemalloc.h) [ -e "${pc%/*}/coir-jemalloc.pc" ] || continue ;;
+    esac
+    installed=$root$prefix/include/${header#./}
+    cmp -s "$include/$header" "$installed" || { echo "$header is not installed"; exit 1; }
+    case $header in
+    *.hpp) ;;
+    *) echo "#include <${header#./}>" | cc -x c -std=c99 -pedantic -Wall -Wextra -Werror -fsyntax-only $(flags --cflags) - ;;
+    esac
+    if command -v g++ >/dev/null; then
+        echo "#include <${header#./}>" | g++ -x c++ -std=c++17 -pedantic -Wall -Wextra -Werror -fsyntax-only $(flags --cflags) -
+    fi
+done
+for file in share/man/man3/coir_run.3 share/coir/gdb/coir.py; do
+    [ -s "$root$prefix/$file" ] || { echo "$file is not installed"; exit 1; }
+done
 if [ -e "${pc%/*}/coir-jemalloc.pc" ]; then
     cat >"$root/beside.c" <<'C'
 #include <coir.h>

@@ -72,6 +72,18 @@ try() {
     tell
 }
 
+# What the assembler files say is true: each function that may be jumped to begins with a landing pad.
+pads=0
+for file in "$out"/libcoir_internal.a.p/arch_aarch64_*.o; do
+    readelf -nW "$file" 2>/dev/null | grep -q 'AArch64 feature: BTI$' || { echo "qemu: $file does not say BTI"; exit 1; }
+done
+code=$(aarch64-linux-gnu-objdump -d --no-show-raw-insn "$out"/libcoir_internal.a.p/arch_aarch64_*.o)
+for name in arch_switch arch_on_stack coir_spawn_capture_ coir_spawn_capture_ints_; do
+    grep -A1 "<$name>:\$" <<<"$code" | grep -q 'bti' || { echo "qemu: $name has no landing pad"; exit 1; }
+    pads=$((pads + 1))
+done
+echo "qemu: $pads landing pads"
+
 for unit in list rand context runq stack bias check; do
     try "unit_$unit" "" "tests/unit/test_$unit.c" tests/lib/tsan/criterion.c
 done

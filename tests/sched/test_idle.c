@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Goal:   a runtime whose coroutines all wait costs nothing: no processor time, no context switch.
 // Method: 10,000 coroutines on each of two runtimes, ring and epoll, are woken once, left alone
-//         for ten seconds, and woken again. Between, the kernel's own books on every thread but
-//         this one must stand still.
+//         for ten seconds beside some with far deadlines, and woken again. Between, the kernel's
+//         own books on every thread but this one must stand still.
 #include <coir.h>
 #include <coir/go.h>
 
@@ -18,6 +18,7 @@ enum { PARKED = 10000, SECONDS = 10 };
 
 struct crowd {
     coir_runtime *rt;
+    coir_timer *moved;
     coir_chan *calls;
     coir_waitgroup answered;
     coir_waitgroup gone;
@@ -28,6 +29,27 @@ static void answer(struct crowd *c)
     while (coir_chan_recv(c->calls, NULL, COIR_FOREVER) == 0)
         coir_waitgroup_done(&c->answered);
     coir_waitgroup_done(&c->gone);
+}
+
+// Far deadlines, and a timer that was near when the wait for it began, cost as little.
+static void sleeps_long(struct crowd *c)
+{
+    int64_t due;
+    int err = 0;
+
+    if (coir_id() % 2) err = coir_sleep(100000 * COIR_SEC);
+    while (err ==
+           0) // on a slow machine one of them gets a tick before the timer is moved
+        err = coir_chan_recv(coir_timer_chan(c->moved), &due, COIR_FOREVER);
+    expect_eq(err, -ECANCELED);
+}
+
+static void start_sleepers(struct crowd *c)
+{
+    expect_eq(coir_timer_make(coir_after(200 * COIR_MS), 0, &c->moved), 0);
+    for (int i = 0; i < 20; i++) expect_eq(coir_go_on(c->rt, sleeps_long, c), 0);
+    coir_sleep(20 * COIR_MS); // most wait by now
+    expect(coir_timer_reset(c->moved, coir_after(100000 * COIR_SEC), 0) >= 0);
 }
 
 static void call_everybody(struct crowd *c)
@@ -49,6 +71,7 @@ static int gather(struct crowd *c, coir_driver driver)
     coir_waitgroup_add(&c->gone, PARKED);
     for (int i = 0; i < PARKED; i++) expect_eq(coir_go_on(c->rt, answer, c), 0);
     call_everybody(c);
+    start_sleepers(c);
     return 0;
 }
 
@@ -59,6 +82,7 @@ static void dismiss(struct crowd *c)
     expect_eq(coir_waitgroup_wait(&c->gone, COIR_FOREVER), 0);
     coir_chan_unref(c->calls);
     expect_eq(coir_stop(c->rt, COIR_FOREVER), 0);
+    coir_timer_free(c->moved);
 }
 
 struct books {

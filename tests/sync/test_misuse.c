@@ -294,14 +294,19 @@ static void spawns(void)
     void (*none)(void *) = NULL;
 
     expect_eq(coir_spawn(NULL, NULL, none, NULL), -EINVAL);
+    expect_eq(coir_go(none, NULL), -EINVAL);
+    expect_eq(coir_go_on(NULL, none, NULL), -EINVAL);
+    expect_eq(coir_go_with(coir_opts(.name = "x"), none, NULL), -EINVAL);
     if (!coir_current()) {
+        expect_eq(coir_go_on(NULL, nothing, NULL), -EINVAL);
+        expect_eq(coir_go_with(coir_opts(.name = "x"), nothing, NULL), -EPERM);
         expect_eq(coir_go(nothing, NULL), -EPERM);
         expect_eq(coir_spawn(NULL, NULL, nothing, NULL), -EINVAL);
         expect_eq(coir_pin(), -EPERM);
         expect_eq(coir_unpin(), -EPERM);
         return;
     }
-    expect_eq(coir_go(none, NULL), -EINVAL);
+    expect_eq(coir_go_on(NULL, nothing, NULL), 0); // its own
     expect_eq(coir_go_with(coir_opts(.stack_bytes = 1), nothing, NULL), -EINVAL);
     expect_eq(coir_go_with(coir_opts(.stack_bytes = SIZE_MAX), nothing, NULL), -EINVAL);
     expect_eq(coir_unpin(), -EINVAL);

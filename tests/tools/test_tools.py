@@ -118,6 +118,20 @@ class Tidy(unittest.TestCase):
     def test_a_page_that_tells_of_a_label_that_is_gone(self):
         self.finds("[W-GONE] is nowhere", "docs/wakeup.md", lambda s: "then [W-GONE] comes\n")
 
+    def test_a_guard_that_is_gone(self):
+        row = "| x | y | "
+        files = {**GOOD, "tests/t.c": SPDX + "void a_test(void);\n", "tests/meson.build": "'fault_' + 'io'\n",
+                 "tests/model/mutants/7-a.sed": "", "tests/model/mutants/b_c.sed": "",
+                 "docs/regressions.md": row + "t: a_test, fault_io; mutants 7 and b_c; mutants b_* |\n"}
+        code, said = tidy(files)
+        self.assertEqual(code, 0, said)
+        for cell, sentence in (("another_test", "another_test is nowhere"), ("mutant 8", "no mutant 8"),
+                               ("mutants 7, c_d", "no mutant c_d")):
+            files["docs/regressions.md"] = row + cell + " |\n"
+            code, said = tidy(files)
+            self.assertIn(sentence, said)
+            self.assertEqual(code, 1, said)
+
     def test_texts(self):
         self.finds("the SPDX line is missing", "base/a.h", lambda s: "int a;\n")
         self.finds("101 columns", "base/a.h", lambda s: s + "/" * 101 + "\n")
@@ -154,6 +168,37 @@ class Tally(unittest.TestCase):
         tests, results = [("a", "unit"), ("b", "stress")], [("a", "OK")]
         self.assertEqual(tally(tests, results, "--no-suite", "stress"), "1 0 0")
         self.assertEqual(tally(tests, results, "--suite", "unit"), "1 0 0")
+
+
+class Never(unittest.TestCase):
+    """A library that would touch what is its host's."""
+
+    def look(self, source):
+        with tempfile.TemporaryDirectory() as d:
+            path = os.path.join(d, "a.c")
+            with open(path, "w") as f:
+                f.write(source)
+            obj, lib = os.path.join(d, "a.c.o"), os.path.join(d, "a.a")
+            subprocess.run(["cc", "-w", "-c", path, "-o", obj], check=True)
+            subprocess.run(["ar", "rcs", lib, obj], check=True)
+            r = subprocess.run([sys.executable, os.path.join(TOOLS, "symbols.py"), "never", lib],
+                               capture_output=True, text=True)
+            return r.returncode, r.stdout + r.stderr
+
+    def test_a_quiet_one_passes(self):
+        code, said = self.look("int getpid(void); int f(void) { return getpid(); }")
+        self.assertEqual(code, 0, said)
+
+    def test_what_it_finds(self):
+        for name in ("exit", "abort", "setlocale", "setrlimit", "puts", "umask", "malloc"):
+            code, said = self.look(f"int {name}(); int f(void) {{ return {name}(0, 0); }}")
+            self.assertIn(f"calls {name}\n", said)
+            self.assertEqual(code, 1, said)
+
+    def test_a_constructor(self):
+        code, said = self.look("int x; __attribute__((constructor)) void f(void) { x = 1; }")
+        self.assertIn("something acts at load", said)
+        self.assertEqual(code, 1, said)
 
 
 if __name__ == "__main__":

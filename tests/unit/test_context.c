@@ -4,6 +4,7 @@
 #include "arch/context.h"
 
 #include <criterion/criterion.h>
+#include <execinfo.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -160,4 +161,40 @@ Test(context, keeps_registers_over_ten_thousand_switches, .fini = finish)
     cr_assert_eq(a, p);
     cr_assert_eq(f, u);
     cr_assert_eq(turns, 10000);
+}
+
+// ---- What an unwinder sees ---------------------------------------------------------------------
+
+static void *frames[16];
+static int n_frames;
+
+__attribute__((noinline)) static void looks_up(void)
+{
+    n_frames = backtrace(frames, 16);
+    __asm__ volatile("" ::: "memory");
+}
+
+__attribute__((noinline)) static void goes_and_looks_up(void)
+{
+    context_switch(&there, &here, (void *)1, false); // and comes back
+    looks_up();
+    __asm__ volatile("" ::: "memory");
+}
+
+static bool is_in(void *at, void (*fn)(void))
+{
+    return (uintptr_t)at > (uintptr_t)fn && (uintptr_t)at < (uintptr_t)fn + 512;
+}
+
+// By the tables of every floor: the last frame is the entry, and nothing is taken for its caller.
+Test(context, unwinds_to_its_entry_and_no_further, .fini = finish)
+{
+    make(goes_and_looks_up, NULL);
+    visit(0);
+    visit(0);
+    cr_assert_geq(n_frames, 3);
+    cr_assert_leq(n_frames, 5, "%d frames", n_frames); // a sanitizer's own among them
+    cr_assert(is_in(frames[n_frames - 1], arch_entry), "the last one is elsewhere");
+    cr_assert(is_in(frames[n_frames - 2], goes_and_looks_up));
+    cr_assert(is_in(frames[n_frames - 3], looks_up));
 }

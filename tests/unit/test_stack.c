@@ -6,8 +6,11 @@
 
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/fault.h"
+#include "base/platform.h"
 #include "tests/lib/test.h"
 
 #define MANY ((int)STACK_CACHE_MOST + 300)
@@ -84,6 +87,52 @@ Test(stack, is_guarded_where_the_kernel_has_no_light_guards, .fini = finish)
     cr_assert_gt(depot.n_protected, 0);
     stack_put(&cache, s);
 }
+
+#ifdef COIR_DEBUG
+// S1, whichever guard the kernel refuses, once or from then on: other stacks, or fewer, or none.
+static int get_while_refused(enum fault_kind what, uint32_t n, bool and_after)
+{
+    static struct stack *stacks[3 * STACK_BATCH], *sized[4];
+    int got = 0;
+
+    start_with(false);
+    fault_set(what, n, and_after);
+    for (size_t i = 0; i < sizeof(stacks) / sizeof(stacks[0]); i++) {
+        if (!(stacks[i] = stack_get(&cache))) continue;
+        expect_guarded(stacks[i]);
+        got++;
+    }
+    for (int i = 0; i < 4; i++)
+        if ((sized[i] = stack_get_sized(&depot, 128 << 10))) expect_guarded(sized[i]);
+    uint32_t fired = fault_fired(what);
+    fault_set(what, 0, false);
+    cr_assert(fired > 0 || n > 1, "something was refused");
+    // And afterwards there are some again.
+    struct stack *s = stack_get_direct(&depot);
+    cr_assert_not_null(s);
+    expect_guarded(s);
+    stack_put_direct(&depot, s);
+    for (size_t i = 0; i < sizeof(stacks) / sizeof(stacks[0]); i++)
+        if (stacks[i]) stack_put(&cache, stacks[i]);
+    for (int i = 0; i < 4; i++)
+        if (sized[i]) stack_put_sized(&depot, sized[i]);
+    finish();
+    close(pipe_fds[0]);
+    close(pipe_fds[1]);
+    return got;
+}
+
+Test(stack, is_never_unguarded_whichever_guard_is_refused)
+{
+    for (uint32_t n = 1; n < 40; n++)
+        for (int and_after = 0; and_after < 2; and_after++) {
+            get_while_refused(FAULT_LIGHT, n, and_after);
+            get_while_refused(FAULT_GUARD, n, and_after);
+        }
+    cr_assert_eq(get_while_refused(FAULT_GUARD, 1, true), 0,
+                 "rather none than such a one");
+}
+#endif
 
 Test(stack, goes_to_the_next_who_asks, .init = start, .fini = finish)
 {
@@ -229,6 +278,42 @@ Test(stack, that_nobody_needs_goes_back_to_the_kernel_and_comes_guarded_again,
     cr_assert_geq(untouched, 500 - (int)STACK_KEEP);
 }
 
+static bool kernel_gives_locked_memory_back(void)
+{
+    size_t page = os_page_bytes();
+    void *p =
+        mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    int err = madvise(p, page, 24); // MADV_DONTNEED_LOCKED, Linux 5.18
+
+    munmap(p, page);
+    return err == 0;
+}
+
+// Under mlockall a stack is not filled when it is mapped, and given back as others are.
+Test(stack, in_locked_memory_is_touched_page_by_page_and_given_back)
+{
+    static struct stack *stacks[500];
+    int64_t now = 1000000000;
+    int touched = 0, returned = 0;
+
+    if (test_slowness() > 1 || mlockall(MCL_FUTURE) < 0)
+        return; // a sanitizer's shadows; no right to lock so much
+    start();
+    make_and_return(stacks, 500);
+    for (int i = 0; i < 500; i++) {
+        size_t first = os_first_touched(stacks[i]->low + 4096, stacks[i]->bytes - 4096);
+
+        touched += first < stacks[i]->bytes - 2 * 4096; // but for the descriptor's page
+        if (i % 50 == 0) expect_guarded(stacks[i]);
+    }
+    cr_assert_eq(touched, 0);
+    decay(now);
+    for (int i = 0; i < 20; i++) decay(now += STACK_DECAY_NS);
+    for (int i = 0; i < 500; i++) returned += stacks[i]->low == NULL;
+    if (kernel_gives_locked_memory_back()) cr_assert_geq(returned, 500 - (int)STACK_KEEP);
+    finish();
+}
+
 Test(stack, a_region_that_nobody_needs_is_made_new, .init = start, .fini = finish)
 {
     static struct stack *stacks[4000];
@@ -291,4 +376,19 @@ Test(stack, tells_how_deep_it_was_used, .init = start, .fini = finish)
     s->low[0] = 1;
     cr_assert_eq(stack_used(s), s->bytes);
     stack_put(&cache, s);
+}
+
+Test(stack, that_was_filled_with_zeros_is_not_read_for_long, .init = start,
+     .fini = finish)
+{
+    struct stack *s = stack_get_sized(&depot, (size_t)1 << 30);
+
+    cr_assert_lt(stack_used(s), 4096u);
+    ((char *)s)[-300000] = 1;
+    cr_assert_geq(stack_used(s), 300000u);
+    cr_assert_leq(stack_used(s), 300008u);
+    *(volatile char *)(s->low + s->bytes - ((size_t)100 << 20)) = 0;
+    cr_assert_leq(stack_used(s), (size_t)100 << 20);
+    cr_assert_geq(stack_used(s), (size_t)99 << 20, "touched, and nobody looks further");
+    stack_put_sized(&depot, s);
 }
