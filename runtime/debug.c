@@ -270,6 +270,7 @@ static void count_workers(struct sched *s, coir_stats *ret)
         // relaxed, all: statistics
         ret->made += load_relaxed(&p->counts.made);
         ret->steals += load_relaxed(&p->counts.steals);
+        ret->sleeps_spared += load_relaxed(&p->counts.spared);
         ret->timers += count_timers(&p->timers);
     }
     ret->made += load_relaxed(&s->made_outside); // relaxed: a statistic

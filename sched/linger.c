@@ -20,8 +20,11 @@ static void was_in_vain(struct m *m)
 static bool look(struct m *m)
 {
     if (globq_len(&m->sched->globq) > 0) {
+        struct p_counts *c = &m->p->counts;
+
         m->fed = true;
         m->vain_most = 0;
+        store_relaxed(&c->spared, load_own(&c->spared) + 1); // relaxed: a statistic
         return true;
     }
     // relaxed: a look
@@ -39,10 +42,10 @@ bool linger(struct m *m)
     int64_t until = clock_after(LINGER_NS);
     // relaxed: a look; who arms one here meanwhile (idle_arm) waits as long
     if (load_relaxed(&m->p->timers.earliest) < until) return false;
-    while (clock_now() < until) {
+    do {
         for (int i = 0; i < LINGER_BREATHS; i++) os_pause();
         if (look(m)) return true;
-    }
+    } while (clock_now() < until);
     was_in_vain(m);
     return false;
 }

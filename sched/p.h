@@ -79,6 +79,7 @@ struct p_counts {
     atomic_u64 made;   // coroutines started on it
     atomic_u64 ended;  // coroutines ended on it
     atomic_u64 steals; // batches taken from others
+    atomic_u64 spared; // sleeps, as work came while it lingered
 };
 
 struct p {

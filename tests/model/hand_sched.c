@@ -321,6 +321,65 @@ void scene_hog(void)
     sim_expect(sim.jumps || h.latest < h.until);
 }
 
+// ---- From outside ---------------------------------------------------------------------
+
+enum { FED_ROUNDS = 6 };
+
+static void ends_at_once(void *arg)
+{
+    world_done(arg);
+}
+
+// Now it comes at once, now when a worker may look for the last time, now when all are asleep.
+static void waits_somewhat(void)
+{
+    switch (sim_choose(4, 1)) {
+    case 1:
+        for (uint32_t n = 2 * sim_choose(100, 1); n > 0; n--) choice_point();
+        break;
+    case 2: os_sleep_until(os_now() + 1000 * (int64_t)sim_choose(20, 1)); break;
+    case 3: os_sleep_until(os_now() + 100000); break;
+    default: break;
+    }
+}
+
+static void readies(void *arg)
+{
+    struct spot *s = arg;
+
+    for (uint32_t i = 0; i < s->n_rounds; i++) {
+        waits_somewhat();
+        come_here(s);
+    }
+}
+
+static void spawns_from_outside(void *arg)
+{
+    struct spot *s = arg;
+
+    for (uint32_t i = 0; i < s->n_rounds; i++) {
+        waits_somewhat();
+        world_go(&s->world, ends_at_once, &s->world);
+    }
+}
+
+// Three threads feed one worker or two. What they leave behind them is done before the world ends,
+// and the last of them finds the workers asleep, or on their way.
+void scene_fed(void)
+{
+    struct spot s = {.n_rounds = FED_ROUNDS};
+    struct os_thread threads[3];
+    void (*const fns[3])(void *) = {readies, spawns_from_outside, spawns_from_outside};
+
+    world_start(&s.world, 1 + sim_choose(2, 1), 1 + 2 * FED_ROUNDS);
+    world_go(&s.world, waits, &s);
+    for (int i = 0; i < 3; i++)
+        sim_expect_eq(os_thread_start(&threads[i], fns[i], &s, "feeder", NULL), 0);
+    world_end(&s.world);
+    for (int i = 0; i < 3; i++) os_thread_join(threads[i]);
+    sim_expect_eq(s.n_got, s.n_rounds);
+}
+
 // ---- Memory ---------------------------------------------------------------------------
 
 static void spawns_some(void *arg)

@@ -13,6 +13,7 @@ void scene_crowd(void);
 void scene_stop_while_parked(void);
 void scene_queue_overflow(void);
 void scene_hog(void);
+void scene_fed(void);
 void scene_short_of_memory(void);
 
 void scene_hogs_everywhere(void);

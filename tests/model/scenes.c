@@ -25,6 +25,7 @@ const struct scene scenes[] = {
     {"stop_while_parked", scene_stop_while_parked, 0},
     {"queue_overflow", scene_queue_overflow, 0},
     {"a_hog_loses_its_queue", scene_hog, 0},
+    {"fed", scene_fed, 0},
     {"hogs_everywhere", scene_hogs_everywhere, 0},
     {"a_hog_tells_another", scene_a_hog_tells_another, 0},
     {"in_flight_behind_a_hog", scene_in_flight_behind_a_hog, 0},
