@@ -57,9 +57,10 @@ static bool is_fed_and_lingers(void)
     return linger(&m);
 }
 
-TestSuite(linger, .init = set_up, .fini = tear_down);
+#define WITH_A_WORKER .init = set_up, .fini = tear_down
 
-Test(linger, only_the_only_worker_that_is_woken_soon_for_work_from_outside_is_fed)
+Test(linger, only_the_only_worker_that_is_woken_soon_for_work_from_outside_is_fed,
+     WITH_A_WORKER)
 {
     linger_note(&m, SOON);
     cr_assert_not(m.fed, "nothing came from outside");
@@ -77,14 +78,14 @@ Test(linger, only_the_only_worker_that_is_woken_soon_for_work_from_outside_is_fe
     cr_assert_not(m.fed, "it runs one only");
 }
 
-Test(linger, who_is_not_fed_does_not_look)
+Test(linger, who_is_not_fed_does_not_look, WITH_A_WORKER)
 {
     push();
     cr_assert_not(linger(&m));
     cr_assert_eq(m.vain_most, 0);
 }
 
-Test(linger, work_ends_the_look_and_it_is_fed_still)
+Test(linger, work_ends_the_look_and_it_is_fed_still, WITH_A_WORKER)
 {
     m.vain_most = 7;
     push();
@@ -97,14 +98,14 @@ Test(linger, work_ends_the_look_and_it_is_fed_still)
     cr_assert_not(m.fed, "fed until it looked in vain");
 }
 
-Test(linger, the_end_of_the_runtime_ends_the_look)
+Test(linger, the_end_of_the_runtime_ends_the_look, WITH_A_WORKER)
 {
     store_relaxed(&s.exiting, 1);
     cr_assert(is_fed_and_lingers());
     cr_assert_not(m.fed);
 }
 
-Test(linger, what_the_poller_has_ends_the_look)
+Test(linger, what_the_poller_has_ends_the_look, WITH_A_WORKER)
 {
     struct op nop = {.code = OP_NOP};
 
@@ -115,7 +116,7 @@ Test(linger, what_the_poller_has_ends_the_look)
     cr_assert_eq(queue_pop(&done), &nop.node);
 }
 
-Test(linger, nobody_looks_where_a_timer_is_due)
+Test(linger, nobody_looks_where_a_timer_is_due, WITH_A_WORKER)
 {
     store_relaxed(&p.timers.earliest, clock_now());
     push();
@@ -123,7 +124,7 @@ Test(linger, nobody_looks_where_a_timer_is_due)
     cr_assert_eq(m.vain_most, 0, "nor was it in vain");
 }
 
-Test(linger, after_looks_in_vain_come_sleeps_without)
+Test(linger, after_looks_in_vain_come_sleeps_without, WITH_A_WORKER)
 {
     static const unsigned without[] = {1, 3, 7, 15, 31, 63, 127, 127, 127};
 
