@@ -217,6 +217,16 @@ static int ends_of_streams(void *arg)
 
 // ---- A write that moved something before its deadline -----------------------------------------
 
+// Of the n bytes that were to go from a to b 'put' went, and no more come.
+static void so_much_came(int a, int b, char *much, size_t n, ssize_t put)
+{
+    expect_eq(coir_shutdown(a, SHUT_WR), 0);
+    expect_eq(coir_read_full(b, much, n, COIR_FOREVER), put);
+    expect_eq(coir_close(a), 0);
+    expect_eq(coir_close(b), 0);
+    free(much);
+}
+
 static int partial_writes_count(void *arg)
 {
     size_t n = 32 << 20;
@@ -233,11 +243,7 @@ static int partial_writes_count(void *arg)
     // What the far end's kernel has taken meanwhile may have made room.
     while ((more = coir_write(a, much, n - (size_t)put, COIR_NOW)) > 0) put += more;
     expect_eq(more, -ETIMEDOUT);
-    expect_eq(coir_shutdown(a, SHUT_WR), 0);
-    expect_eq(coir_read_full(b, much, n, COIR_FOREVER), put);
-    expect_eq(coir_close(a), 0);
-    expect_eq(coir_close(b), 0);
-    free(much);
+    so_much_came(a, b, much, n, put);
     return 0;
 }
 
@@ -281,11 +287,7 @@ static int what_was_moved_before_a_cancel_counts(void *arg)
     expect_eq(coir_write_all(a, much, n, COIR_FOREVER), -ECANCELED);
     expect_eq(pthread_join(c.thread, NULL), 0);
     expect_eq(coir_scope_wait(&c.scope), -ECANCELED);
-    expect_eq(coir_shutdown(a, SHUT_WR), 0);
-    expect_eq(coir_read_full(b, much, n, COIR_FOREVER), put);
-    expect_eq(coir_close(a), 0);
-    expect_eq(coir_close(b), 0);
-    free(much);
+    so_much_came(a, b, much, n, put);
     return 0;
 }
 

@@ -9,7 +9,6 @@
 #include <limits.h>
 #include <netinet/in.h>
 #include <poll.h>
-#include <pthread.h>
 #include <pty.h>
 #include <signal.h>
 #include <stddef.h>
@@ -21,6 +20,7 @@
 #include <unistd.h>
 
 #include "tests/io/everywhere.h"
+#include "tests/io/far.h"
 
 // What was just closed may be somebody else's: a worker that starts opens descriptors.
 enum { NOBODYS = 999 };
@@ -108,21 +108,6 @@ static int what_does_not_listen_accepts_nothing(void *arg)
     return 0;
 }
 
-struct far {
-    void (*act)(int fd);
-    int fd;
-    pthread_t thread;
-};
-
-static void *act_soon(void *arg)
-{
-    struct far *far = arg;
-
-    usleep(3000);
-    far->act(far->fd);
-    return NULL;
-}
-
 static void shuts_down(int fd)
 {
     expect_eq(coir_shutdown(fd, SHUT_RDWR), 0);
@@ -132,24 +117,23 @@ static void shuts_down(int fd)
 static int a_shutdown_wakes(void *arg)
 {
     struct sockaddr_in a;
-    struct far far = {.act = shuts_down};
+    struct far far;
     int fds[2];
     char c;
 
     (void)arg;
     tcp_pair(fds);
-    far.fd = fds[0];
-    expect_eq(pthread_create(&far.thread, NULL, act_soon, &far), 0);
+    let(&far, shuts_down, fds[0]);
     expect_eq(coir_read(fds[0], &c, 1, COIR_FOREVER), 0);
-    expect_eq(pthread_join(far.thread, NULL), 0);
+    has_acted(&far);
     expect_eq(coir_read(fds[1], &c, 1, COIR_FOREVER), 0);
     close_pair(fds);
-    far.fd = bound_socket(SOCK_STREAM, &a);
-    expect_eq(listen(far.fd, 5), 0);
-    expect_eq(pthread_create(&far.thread, NULL, act_soon, &far), 0);
-    expect_eq(coir_accept(far.fd, NULL, NULL, 0, COIR_FOREVER), -EINVAL);
-    expect_eq(pthread_join(far.thread, NULL), 0);
-    expect_eq(coir_close(far.fd), 0);
+    int listener = bound_socket(SOCK_STREAM, &a);
+    expect_eq(listen(listener, 5), 0);
+    let(&far, shuts_down, listener);
+    expect_eq(coir_accept(listener, NULL, NULL, 0, COIR_FOREVER), -EINVAL);
+    has_acted(&far);
+    expect_eq(coir_close(listener), 0);
     expect_eq(coir_shutdown(NOBODYS, SHUT_RDWR), -EBADF);
     return 0;
 }
@@ -169,7 +153,7 @@ static void accepts_all(int listener)
 static int a_full_unix_queue_is_waited_for(void *arg)
 {
     struct sockaddr_un a = {.sun_family = AF_UNIX};
-    struct far far = {.act = accepts_all};
+    struct far far;
     char address[120];
     int fds[16], n = 0;
     char c;
@@ -179,9 +163,9 @@ static int a_full_unix_queue_is_waited_for(void *arg)
     socklen_t len =
         (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)length);
     snprintf(address, sizeof(address), "unix:@%s", a.sun_path + 1);
-    far.fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    expect_eq(bind(far.fd, (struct sockaddr *)&a, len), 0);
-    expect_eq(listen(far.fd, 1), 0);
+    int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    expect_eq(bind(listener, (struct sockaddr *)&a, len), 0);
+    expect_eq(listen(listener, 1), 0);
     while (n < 16 && (fds[n] = coir_dial(address, COIR_NOW)) >= 0) n++;
     expect(n > 0 && n < 16);
     expect_eq(fds[n], -ETIMEDOUT);
@@ -195,15 +179,15 @@ static int a_full_unix_queue_is_waited_for(void *arg)
         expect_eq(fcntl(fd, F_GETFL) & O_NONBLOCK, flags);
         expect_eq(coir_close(fd), 0);
     }
-    expect_eq(pthread_create(&far.thread, NULL, act_soon, &far), 0);
+    let(&far, accepts_all, listener);
     int fd = coir_dial(address, COIR_FOREVER);
     expect(fd >= 0);
-    expect_eq(pthread_join(far.thread, NULL), 0);
-    accepts_all(far.fd);
+    has_acted(&far);
+    accepts_all(listener);
     expect_eq(coir_read(fd, &c, 1, COIR_FOREVER), 0); // it stood, and was closed
     expect_eq(coir_close(fd), 0);
     for (int i = 0; i < n; i++) expect_eq(coir_close(fds[i]), 0);
-    expect_eq(coir_close(far.fd), 0);
+    expect_eq(coir_close(listener), 0);
     expect_eq(coir_dial(address, COIR_FOREVER), -ECONNREFUSED);
     return 0;
 }
@@ -425,18 +409,17 @@ static void says_the_rest(int fd)
 // What of MSG_WAITALL the two backends and a thread could do by themselves differs.
 static int who_waits_for_all_gets_it(void *arg)
 {
-    struct far far = {.act = says_the_rest};
+    struct far far;
     char buf[8] = "";
     int fds[2];
 
     (void)arg;
     tcp_pair(fds);
-    far.fd = fds[1];
     expect_eq(send(fds[1], "abc", 3, 0), 3);
-    expect_eq(pthread_create(&far.thread, NULL, act_soon, &far), 0);
+    let(&far, says_the_rest, fds[1]);
     expect_eq(coir_recv(fds[0], buf, 6, MSG_WAITALL, COIR_FOREVER), 6);
     expect_eq(memcmp(buf, "abcdef", 6), 0);
-    expect_eq(pthread_join(far.thread, NULL), 0);
+    has_acted(&far);
 
     expect_eq(coir_recv(fds[0], buf, 6, MSG_WAITALL, COIR_NOW), -ETIMEDOUT);
     expect_eq(send(fds[1], "abc", 3, 0), 3);
@@ -475,13 +458,12 @@ static void says_one(int fd)
 // A deadline belongs to its call: neither one that was kept nor one that was missed ends the next.
 static int a_deadline_is_its_calls_alone(void *arg)
 {
-    struct far far = {.act = says_one};
+    struct far far;
     int fds[2];
     char c;
 
     (void)arg;
     expect_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
-    far.fd = fds[1];
     for (int i = 0; i < 4; i++) {
         // The far end speaks behind the first deadline and behind the second.
         if (i % 2)
@@ -489,9 +471,9 @@ static int a_deadline_is_its_calls_alone(void *arg)
         else
             says_one(fds[1]);
         if (i % 2 == 0) expect_eq(coir_read(fds[0], &c, 1, coir_after(2 * COIR_MS)), 1);
-        expect_eq(pthread_create(&far.thread, NULL, act_soon, &far), 0);
+        let(&far, says_one, fds[1]);
         expect_eq(coir_read(fds[0], &c, 1, COIR_FOREVER), 1);
-        expect_eq(pthread_join(far.thread, NULL), 0);
+        has_acted(&far);
     }
     close_pair(fds);
     return 0;

@@ -2,9 +2,11 @@
 // Goal:   files: reads and writes at a place, the whole count over a cold cache, paths, sendfile,
 //         each error that can be provoked; without helper threads epoll says -EAGAIN.
 // Method: real files in a folder of the test's own, on every driver and on a thread.
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/io_uring.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -12,6 +14,7 @@
 #include <unistd.h>
 
 #include "tests/io/everywhere.h"
+#include "tests/io/far.h"
 
 #define BIG (3 << 20)
 
@@ -338,6 +341,38 @@ static int fifos_do_not_wait(void *arg)
     return 0;
 }
 
+// Gives the lease back when somebody has waited for it for a moment.
+static void give_back(int fd)
+{
+    expect_eq(fcntl(fd, F_SETLEASE, F_UNLCK), 0);
+}
+
+// Whoever holds a lease is told of an open, and the kernel gives it some time: the open waits.
+static int a_lease_is_waited_for(void *arg)
+{
+    const char *path = in_folder("leased");
+    struct far far;
+
+    (void)arg;
+    int holder = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    expect(holder >= 0);
+    if (fcntl(holder, F_SETLEASE, F_WRLCK) < 0) {
+        puts("no leases on this file system");
+    } else {
+        expect_eq(open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC), -1);
+        expect_eq(errno, EAGAIN); // for who does not want to wait
+        let(&far, give_back, holder);
+        int fd = coir_open(path, O_RDONLY, 0);
+        expect(fd >= 0);
+        expect(!(fcntl(fd, F_GETFL) & O_NONBLOCK));
+        has_acted(&far);
+        expect_eq(coir_close(fd), 0);
+    }
+    expect_eq(close(holder), 0);
+    expect_eq(coir_unlink(path), 0);
+    return 0;
+}
+
 // ---- The kernel's threads ---------------------------------------------------------------------
 
 // The number of this process's only ring.
@@ -497,6 +532,8 @@ int main(void)
     on_coroutines("past the cache", many_past_the_cache);
     everywhere("paths", paths);
     everywhere("fifos", fifos_do_not_wait);
+    signal(SIGIO, SIG_IGN); // says that somebody wants a lease back
+    everywhere("leases", a_lease_is_waited_for);
     if (have_ring()) on_driver("capped", workers_are_capped, COIR_DRIVER_URING, 1);
     everywhere("sendfile", sends_files);
     without_helpers();

@@ -7,12 +7,12 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "tests/io/everywhere.h"
+#include "tests/io/far.h"
 
 static void tcp_pair(int fds[2])
 {
@@ -41,33 +41,7 @@ static void close_pair(const int fds[2])
     for (int i = 0; i < 2; i++) expect_eq(coir_close(fds[i]), 0);
 }
 
-// ---- What the far end does, a little later ----------------------------------------------------
-
-struct far {
-    void (*act)(int fd);
-    int fd;
-    pthread_t thread;
-};
-
-static void *act_soon(void *arg)
-{
-    struct far *far = arg;
-
-    usleep(3000);
-    far->act(far->fd);
-    return NULL;
-}
-
-static void let(struct far *far, void (*act)(int), int fd)
-{
-    *far = (struct far){.act = act, .fd = fd};
-    expect_eq(pthread_create(&far->thread, NULL, act_soon, far), 0);
-}
-
-static void has_acted(struct far *far)
-{
-    expect_eq(pthread_join(far->thread, NULL), 0);
-}
+// ---- What the far end does --------------------------------------------------------------------
 
 static void takes_all(int fd)
 {
