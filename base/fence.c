@@ -14,17 +14,12 @@ bool fence_heavy_get(void)
     return !load_relaxed(&fence_refused) && os_fence_heavy_get();
 }
 
-static bool fence_all(void)
+bool fence_heavy(void)
 {
     // relaxed: as above
     if (!load_relaxed(&fence_refused) && os_fence_heavy()) return true;
     store_relaxed(&fence_refused, 1); // relaxed: as above
     return false;
-}
-
-bool fence_heavy(void)
-{
-    return fence_all();
 }
 
 // One thread that owes a fence: what was known of it behind the store of who pays.
@@ -57,7 +52,8 @@ static bool sleeps(struct debtor *d)
 
 bool fence_heavy_one(const struct fence_note *note, int64_t until)
 {
-    if (fence_all()) return true;
+    // [FENCE-ONE] heavy, pairs with the callers' [P-ENTER], [BIAS-IN].
+    if (fence_heavy()) return true;
     // [FENCE-ONE] seq_cst, pairs with [FENCE-NOTE]: what the caller stored comes before the looks.
     fence_seq_cst();
     // relaxed: behind the fence

@@ -74,7 +74,7 @@ int coir_accept(int fd, struct sockaddr *addr, socklen_t *len, int flags,
     if (err < 0) return err;
     if ((addr && !len) || flags & ~(SOCK_CLOEXEC | SOCK_NONBLOCK)) return -EINVAL;
     if ((err = fd_begin(fd, FD_READS, deadline, &use)) < 0) return err;
-    // Nothing would ever be ready to be accepted: only a ring asks the kernel at once.
+    // What is no socket would be waited for first.
     int got = fd_is_socket(&use) ? accept_patiently(&use, &op, addr ? *len : 0, deadline)
                                  : -ENOTSOCK;
     fd_end(&use);

@@ -57,10 +57,12 @@ static void check_idle(struct sched *s)
 static void check_queues(struct sched *s)
 {
     for (uint32_t i = 0; i < s->n_p; i++) must(runq_empty(&s->ps[i].runq));
+    lock_acquire(&s->globq.take);
     lock_acquire(&s->globq.lock);
     must(queue_empty(&s->globq.front) && queue_empty(&s->globq.queue));
     must(globq_len(&s->globq) == 0);
     lock_release(&s->globq.lock);
+    lock_release(&s->globq.take);
 }
 
 // Plain reads of what is a coroutine's own: it is parked, and will go on one day.

@@ -20,5 +20,5 @@ struct m;
 // m, which has a P and found nothing, is about to sleep. True: look again first.
 bool linger(struct m *m);
 
-// A sleep of m, which has its P again, is over, 'since' after the last one was.
+// A sleep of m, which has its P again, is over, about 'since' after its last one was.
 void linger_note(struct m *m, int64_t since);

@@ -43,9 +43,9 @@ typedef struct coir_stats {
     uint64_t handoffs_refused;
     uint64_t events;     // of a seeded run (docs/seed.md): turns; else 0
     uint64_t event_hash; // of all of them: the same where two runs went alike; else 0
-    uint64_t
-        sleeps_spared; // of an only worker that other threads feed: it looked for a moment
-                       // before it slept, and work came
+    // Of an only worker that other threads feed: it looked for a moment before it slept, and work
+    // came.
+    uint64_t sleeps_spared;
 } coir_stats;
 
 typedef enum coir_state {
