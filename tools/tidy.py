@@ -6,6 +6,7 @@ Fails on
     an include that the table of floors (ALLOWED) does not have, or a circle of includes
     an ordered atomic access without a [LABEL], or whose comment names another order
     a label in docs/*.md that no source has; a test, scene or mutant in docs/regressions.md that is nowhere
+    a mutant in tests/model/mutants that changes nothing
     a label without "pairs with [OTHER]" or "no partner: reason"; a partner that does not exist
     a relaxed access without the word "relaxed" and its reason beside it
     liburing.h or a system call's header outside base/platform_*.c
@@ -301,6 +302,20 @@ def check_guards():
                 error("docs/regressions.md", i, f"{word} is nowhere in the tests")
 
 
+def check_mutants():
+    """A fault that is planted nowhere is found by nobody: each still changes its file."""
+    folder = os.path.join(ROOT, "tests", "model", "mutants")
+    for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else []:
+        mutant = os.path.join(folder, name)
+        head = re.search(r"^# file: (.+)$", open(mutant, encoding="utf-8").read(), re.M)
+        if not head:
+            continue
+        path = os.path.join(ROOT, head.group(1))
+        changed = subprocess.run(["sed", "-f", mutant, path], capture_output=True, check=False).stdout
+        if not os.path.exists(path) or changed == open(path, "rb").read():
+            error("tests/model/mutants/" + name, 1, f"no longer changes {head.group(1)}")
+
+
 def check_pages(known):
     """A label that a page of docs/ tells of must exist."""
     folder = os.path.join(ROOT, "docs")
@@ -366,6 +381,7 @@ def main(argv):
     check_includes(tree)
     sites = check_atomics(tree)
     check_text(tree)
+    check_mutants()
     page = os.path.join(ROOT, "docs", "memory-order.md")
     text = memory_order(sites)
     if "--write" in argv:

@@ -178,6 +178,22 @@ static void *reads_on_a_thread(void *arg)
     return NULL;
 }
 
+static int counts_parked(void *arg, const coir_coroutine_info *info)
+{
+    *(int *)arg += info->state == COIR_PARKED;
+    return 0;
+}
+
+// Who has not begun yet when the number is given away is of the new one.
+static void wait_for_parked(int n)
+{
+    for (int now = 0; now < n;) {
+        expect_eq(coir_sleep(100 * COIR_US), 0);
+        now = 0;
+        expect_eq(coir_each(NULL, counts_parked, &now), 0);
+    }
+}
+
 static int close_wakes(void *arg)
 {
     (void)arg;
@@ -189,7 +205,7 @@ static int close_wakes(void *arg)
         coir_waitgroup_add(&group, 4);
         for (int i = 0; i < 3; i++) expect_eq(go(reads_until_closed, fds[0]), 0);
         expect_eq(go(polls_until_closed, fds[0]), 0);
-        coir_sleep(200 * COIR_US);
+        wait_for_parked(4);
         expect_eq(coir_close(fds[0]), 0);
         pair(again); // the number again, and data that the old readers must not get
         expect_eq(coir_write(again[1], "z", 1, COIR_FOREVER), 1);

@@ -132,6 +132,12 @@ class Tidy(unittest.TestCase):
             self.assertIn(sentence, said)
             self.assertEqual(code, 1, said)
 
+    def test_a_mutant_that_changes_nothing(self):
+        self.finds("no longer changes sched/runq.c", "tests/model/mutants/1-a.sed",
+                   lambda s: "# file: sched/runq.c\ns/never there/x/\n")
+        code, said = tidy({**GOOD, "tests/model/mutants/1-a.sed": "# file: sched/runq.c\ns/errno/limits/\n"})
+        self.assertEqual(code, 0, said)
+
     def test_texts(self):
         self.finds("the SPDX line is missing", "base/a.h", lambda s: "int a;\n")
         self.finds("101 columns", "base/a.h", lambda s: s + "/" * 101 + "\n")
